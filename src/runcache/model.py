@@ -1,0 +1,215 @@
+"""The nouns of runcache: frozen values that are valid once they exist."""
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from typing import Final
+
+from runcache.errors import InvalidKey, InvalidVersion, ReadDenied, WriteDenied
+
+MAX_KEY_UNITS: Final = 512
+MAX_KEYS: Final = 10
+MAX_BLOCKS: Final = 50_000
+
+
+def _utf16_units(text: str) -> int | None:
+    """Return the length that JavaScript reports, or `None` for text with lone surrogates."""
+    try:
+        return len(text.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The name an entry is saved under: 1 to 512 UTF-16 units, no comma, no NUL (protocol §8)."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        units = _utf16_units(self.text)
+        if units is None:
+            raise InvalidKey("it holds half of a surrogate pair")
+        if units == 0:
+            raise InvalidKey("it is empty")
+        if units > MAX_KEY_UNITS:
+            raise InvalidKey(f"it has {units} characters")
+        if "," in self.text:
+            raise InvalidKey("it holds a comma")
+        if "\0" in self.text:
+            raise InvalidKey("it holds a NUL")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a client stamps on paths and compression: opaque text of 1 to 512 UTF-16 units."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        units = _utf16_units(self.text)
+        if units is None or "\0" in self.text:
+            raise InvalidVersion("it holds a NUL or half of a surrogate pair")
+        if not 1 <= units <= MAX_KEY_UNITS:
+            raise InvalidVersion(f"it has {units} characters, not 1 to {MAX_KEY_UNITS}")
+
+
+class Permission(IntFlag):
+    """What a token may do in one scope, in the bits of the runtime token (protocol §1.1)."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    READ_WRITE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePermission:
+    """A scope, which is a full ref such as `refs/heads/main`, and what may be done in it."""
+
+    scope: str
+    permission: Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the bearer of a job token may do, and as whom.
+
+    `repository` is `owner/name` in lower case. `scopes` are in search order: the own ref first.
+    `job` names the job, so that it may reserve a key again after a lost reply.
+    """
+
+    repository: str
+    scopes: tuple[ScopePermission, ...]
+    job: str
+
+    @property
+    def readable_scopes(self) -> tuple[str, ...]:
+        """The scopes to search, in order.
+
+        Raises:
+            ReadDenied: there is none.
+        """
+        found = tuple(s.scope for s in self.scopes if s.permission & Permission.READ)
+        if not found:
+            raise ReadDenied
+        return found
+
+    @property
+    def writable_scope(self) -> str:
+        """The one scope that this job saves to.
+
+        Raises:
+            WriteDenied: there is none.
+        """
+        for candidate in self.scopes:
+            if candidate.permission & Permission.WRITE:
+                return candidate.scope
+        raise WriteDenied
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is saved under a key. Times are milliseconds since 1970 (UTC)."""
+
+    id: int
+    repository: str
+    scope: str
+    key: str
+    version: str
+    size_bytes: int
+    created_at: int
+    last_accessed_at: int
+
+
+class MatchKind(Enum):
+    """How an entry came to answer a lookup."""
+
+    EXACT = "exact"  # the key itself
+    PREFIX = "prefix"  # the key as a prefix
+    RESTORE_KEY = "restore_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The entry that answers a lookup, the blob that holds its bytes, and how it was found."""
+
+    entry: Entry
+    blob: str
+    kind: MatchKind
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A reserved key that is not committed yet. When it is, its entry takes over the same id."""
+
+    id: int
+    repository: str
+    scope: str
+    key: str
+    version: str
+    blob: str
+    job: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a blob as it was received, in the order of the blob."""
+
+    name: str
+    start: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The bytes `start` to `end`, which is not included, of a blob."""
+
+    start: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Immutable bytes with a name in the store. `created_at` is in milliseconds since 1970."""
+
+    name: str
+    size_bytes: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much a repository keeps: entries, and their unique bytes."""
+
+    repository: str
+    entry_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A token for people and programs that look after caches.
+
+    It reaches the named `repositories` and all repositories of the named `owners`; with `is_admin`
+    every repository. Times are milliseconds since 1970 (UTC).
+    """
+
+    id: str
+    repositories: tuple[str, ...]
+    owners: tuple[str, ...]
+    can_write: bool
+    is_admin: bool
+    created_at: int
+    expires_at: int
+    revoked_at: int | None = None
+
+    def may_read(self, repository: str) -> bool:
+        """Say whether caches of `repository` may be looked at."""
+        name = repository.lower()
+        return self.is_admin or name in self.repositories or name.split("/")[0] in self.owners
