@@ -1,0 +1,1 @@
+"""Where facts are: repositories, entries, uploads, blobs and API tokens."""

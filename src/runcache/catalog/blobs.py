@@ -1,0 +1,179 @@
+"""Statements about blobs: reading their parts, proving them durable, and removing doomed ones."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from runcache.catalog.connections import Connections
+from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, PARTS
+from runcache.errors import BlobMissing
+from runcache.model import Blob, Part, Span
+
+# How many parts of a blob are in memory at once: it may have 50 000.
+_PARTS_PAGE: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledBlob:
+    """A committed blob that is not known to be on disk for good; `sha256` once it was computed."""
+
+    id: int
+    name: str
+    size_bytes: int
+    sha256: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoomedBlob:
+    """A blob that nothing refers to and whose links have expired."""
+
+    id: int
+    name: str
+    size_bytes: int
+
+
+class Blobs:
+    """Bytes in the store, as the catalog knows them."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def get(self, name: str) -> Blob | None:
+        """Return a committed blob: also a doomed one, as long as its bytes are there."""
+        statement = select(BLOBS).where(BLOBS.c.name == name, BLOBS.c.size_bytes.is_not(None))
+        row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
+        return None if row is None else Blob(row.name, row.size_bytes, row.created_at)
+
+    async def parts(self, name: str, span: Span) -> AsyncIterator[list[Part]]:
+        """Yield the parts that hold bytes of `span`, in order, in lists of bounded size.
+
+        Raises:
+            BlobMissing: the parts end before the span does.
+        """
+        position = span.start
+        while position < span.end:
+            page = await self._page(name, position, span.end)
+            if not page:
+                raise BlobMissing(name)
+            yield page
+            position = page[-1].start + page[-1].size_bytes
+
+    async def part_names(self, name: str) -> set[str]:
+        """Return the names of all parts of a blob, ordered or not: at most 50 000."""
+        statement = (
+            select(PARTS.c.name)
+            .join(BLOBS, BLOBS.c.id == PARTS.c.blob_id)
+            .where(BLOBS.c.name == name)
+        )
+        return await self._connections.read(lambda c: set(c.scalars(statement)))
+
+    async def known(self, names: Sequence[str]) -> set[str]:
+        """Return those of `names` that are blobs."""
+        statement = select(BLOBS.c.name).where(BLOBS.c.name.in_(names))
+        return await self._connections.read(lambda c: set(c.scalars(statement)))
+
+    async def hold(self, names: Iterable[str], *, until: int) -> None:
+        """Keep the bytes of blobs at least until then, even if they are doomed meanwhile."""
+        statement = (
+            update(BLOBS)
+            .where(BLOBS.c.name.in_(list(names)), func.coalesce(BLOBS.c.kept_until, 0) < until)
+            .values(kept_until=until)
+        )
+        await self._connections.write(lambda c: c.execute(statement))
+
+    async def unsettled(self, *, after_id: int = 0, limit: int) -> list[UnsettledBlob]:
+        """Return committed blobs without a proof of durability, the oldest first."""
+        statement = (
+            select(BLOBS.c.id, BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.sha256)
+            .where(
+                BLOBS.c.id > after_id,
+                BLOBS.c.durable_at.is_(None),
+                BLOBS.c.size_bytes.is_not(None),
+                BLOBS.c.doomed_at.is_(None),
+            )
+            .order_by(BLOBS.c.id)
+            .limit(limit)
+        )
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [UnsettledBlob(*row) for row in rows]
+
+    async def record_digest(self, blob_id: int, sha256: bytes) -> None:
+        """Record what the bytes of a blob must hash to."""
+        statement = update(BLOBS).where(BLOBS.c.id == blob_id).values(sha256=sha256)
+        await self._connections.write(lambda c: c.execute(statement))
+
+    async def record_durable(self, blob_id: int, *, now_ms: int) -> None:
+        """Record that a blob is on disk for good, and trust its entries again."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(BLOBS).where(BLOBS.c.id == blob_id).values(durable_at=now_ms))
+            holders = select(ENTRY_BLOBS.c.entry_id).where(ENTRY_BLOBS.c.blob_id == blob_id)
+            connection.execute(
+                update(ENTRIES)
+                .where(ENTRIES.c.id.in_(holders), ENTRIES.c.is_suspect.is_(True))
+                .values(is_suspect=False)
+            )
+
+        await self._connections.write(work)
+
+    async def digest_of(self, name: str) -> bytes | None:
+        """Return the recorded SHA-256 of a blob, or `None` if it was not computed yet."""
+        statement = select(BLOBS.c.sha256).where(BLOBS.c.name == name)
+        return await self._connections.read(lambda c: c.scalar(statement))
+
+    async def holders(self, name: str) -> list[int]:
+        """Return the ids of the entries that refer to a blob."""
+        statement = (
+            select(ENTRY_BLOBS.c.entry_id)
+            .join(BLOBS, BLOBS.c.id == ENTRY_BLOBS.c.blob_id)
+            .where(BLOBS.c.name == name)
+        )
+        return await self._connections.read(lambda c: list(c.scalars(statement)))
+
+    async def doomed_bytes(self) -> int:
+        """Return the bytes of doomed blobs that are still in the store."""
+        total = await self._connections.read(
+            lambda c: c.scalar(
+                select(func.sum(BLOBS.c.size_bytes)).where(BLOBS.c.doomed_at.is_not(None))
+            )
+        )
+        return int(total or 0)
+
+    async def doomed(self, *, now_ms: int, after_id: int = 0, limit: int) -> list[DoomedBlob]:
+        """Return doomed blobs that nothing keeps any more, in order of their ids."""
+        statement = (
+            select(BLOBS.c.id, BLOBS.c.name, func.coalesce(BLOBS.c.size_bytes, 0))
+            .where(
+                BLOBS.c.id > after_id,
+                BLOBS.c.doomed_at.is_not(None),
+                BLOBS.c.kept_until <= now_ms,
+            )
+            .order_by(BLOBS.c.id)
+            .limit(limit)
+        )
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [DoomedBlob(*row) for row in rows]
+
+    async def remove(self, blob_ids: Sequence[int]) -> None:
+        """Remove the rows of doomed blobs whose bytes are gone."""
+        mine = BLOBS.c.id.in_(blob_ids)
+        statement = delete(BLOBS).where(mine, BLOBS.c.doomed_at.is_not(None))
+        await self._connections.write(lambda c: c.execute(statement))
+
+    async def _page(self, name: str, start: int, end: int) -> list[Part]:
+        statement = (
+            select(PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
+            .join(BLOBS, BLOBS.c.id == PARTS.c.blob_id)
+            .where(
+                BLOBS.c.name == name,
+                PARTS.c.position.is_not(None),
+                PARTS.c.start < end,
+                PARTS.c.start + PARTS.c.size_bytes > start,
+            )
+            .order_by(PARTS.c.position)
+            .limit(_PARTS_PAGE)
+        )
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [Part(*row) for row in rows]

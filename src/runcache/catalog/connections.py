@@ -1,0 +1,40 @@
+"""How the catalog's statements reach an engine: one seam, whatever runs behind it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class Connections(Protocol):
+    """Runs work on a connection, one transaction each.
+
+    Work is a function of a synchronous connection and touches nothing but the database. Either all
+    of what it did is there afterwards, or nothing and its exception is raised.
+    """
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which changes nothing, on one consistent state.
+
+        Raises:
+            CatalogUnavailable: the engine failed.
+        """
+        ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` alone among all writers, and commit it.
+
+        Raises:
+            CatalogUnavailable: the engine failed, or was busy for too long.
+        """
+        ...
+
+    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
+        """Enter with `True` for the only holder of `name` among all processes, else with `False`.
+
+        The name is free again when its holder leaves or dies.
+        """
+        ...

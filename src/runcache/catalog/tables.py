@@ -1,0 +1,169 @@
+"""The tables of the catalog. Times are milliseconds since 1970 (UTC), sizes are bytes.
+
+```
+repositories ──< uploads ──┐
+     │                     │ one blob in the making
+     └──────< entries >──< entry_blobs >── blobs ──< parts
+```
+
+An upload becomes the entry with the same id. A blob is its parts in order of `position`; parts
+without one were uploaded but not ordered yet. A blob that no entry and no upload refers to is
+doomed: its bytes stay until `kept_until`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives only INTEGER primary keys a sequence of their own.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+# Keys compare byte by byte: SQLite does so by itself, PostgreSQL must be told.
+_Bytewise = Text().with_variant(Text(collation="C"), "postgresql")
+
+REPOSITORIES: Final = Table(
+    "repositories",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Bytewise, nullable=False, unique=True),
+    Column("entry_count", BigInteger, nullable=False, server_default="0"),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
+)
+
+BLOBS: Final = Table(
+    "blobs",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Bytewise, nullable=False, unique=True),
+    Column("repository_id", ForeignKey("repositories.id"), nullable=False),
+    # Unknown until the upload is committed.
+    Column("size_bytes", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sha256", LargeBinary),
+    Column("durable_at", BigInteger),
+    Column("doomed_at", BigInteger),
+    Column("kept_until", BigInteger),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_blobs_doomed",
+    BLOBS.c.kept_until,
+    sqlite_where=BLOBS.c.doomed_at.is_not(None),
+    postgresql_where=BLOBS.c.doomed_at.is_not(None),
+)
+Index(
+    "ix_blobs_unsettled",
+    BLOBS.c.id,
+    sqlite_where=BLOBS.c.durable_at.is_(None),
+    postgresql_where=BLOBS.c.durable_at.is_(None),
+)
+
+PARTS: Final = Table(
+    "parts",
+    METADATA,
+    Column("blob_id", ForeignKey("blobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("block_id", _Bytewise, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("position", Integer),
+    Column("start", BigInteger),
+    sqlite_with_rowid=False,
+)
+Index("ix_parts_order", PARTS.c.blob_id, PARTS.c.position)
+
+ENTRIES: Final = Table(
+    "entries",
+    METADATA,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("repository_id", ForeignKey("repositories.id"), nullable=False),
+    Column("scope", _Bytewise, nullable=False),
+    Column("key", _Bytewise, nullable=False),
+    Column("version", _Bytewise, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_accessed_at", BigInteger, nullable=False),
+    # After an unclean stop, until the bytes are verified: a miss.
+    Column("is_suspect", Boolean, nullable=False, server_default=text("false")),
+    UniqueConstraint("repository_id", "scope", "version", "key"),
+)
+Index(
+    "ix_entries_newest",
+    ENTRIES.c.repository_id,
+    ENTRIES.c.scope,
+    ENTRIES.c.version,
+    ENTRIES.c.created_at,
+    ENTRIES.c.id,
+)
+Index("ix_entries_repository_lru", ENTRIES.c.repository_id, ENTRIES.c.last_accessed_at)
+Index("ix_entries_lru", ENTRIES.c.last_accessed_at)
+
+ENTRY_BLOBS: Final = Table(
+    "entry_blobs",
+    METADATA,
+    Column("entry_id", ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("blob_id", ForeignKey("blobs.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+UPLOADS: Final = Table(
+    "uploads",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("repository_id", ForeignKey("repositories.id"), nullable=False),
+    Column("scope", _Bytewise, nullable=False),
+    Column("key", _Bytewise, nullable=False),
+    Column("version", _Bytewise, nullable=False),
+    Column("blob_id", ForeignKey("blobs.id"), nullable=False, unique=True),
+    Column("job", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("block_count", Integer, nullable=False, server_default="0"),
+    Column("received_bytes", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("repository_id", "scope", "version", "key"),
+    # An id goes on as the entry's: it is never given twice.
+    sqlite_autoincrement=True,
+)
+
+API_TOKENS: Final = Table(
+    "api_tokens",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    # JSON lists of lower-case names.
+    Column("repositories", Text, nullable=False),
+    Column("owners", Text, nullable=False),
+    Column("can_write", Boolean, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+FACTS: Final = Table(
+    "facts",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,387 @@
+"""Statements about uploads: reserving, receiving, ordering and committing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from runcache.catalog.connections import Connections
+from runcache.catalog.entries import BATCH, insert_entry
+from runcache.catalog.repositories import Repositories
+from runcache.catalog.tables import BLOBS, ENTRIES, PARTS, REPOSITORIES, UPLOADS
+from runcache.errors import (
+    EntryExists,
+    InvalidBlockList,
+    SizeMismatch,
+    UploadGone,
+    UploadTooLarge,
+)
+from runcache.model import MAX_BLOCKS, Entry, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class NewPart:
+    """A part that the store holds and that is about to become a block of an upload."""
+
+    block_id: str
+    name: str
+    size_bytes: int
+
+
+class Uploads:
+    """Reserved keys that are not committed yet."""
+
+    def __init__(self, connections: Connections, repositories: Repositories) -> None:
+        self._connections = connections
+        self._repositories = repositories
+
+    async def reserve(
+        self,
+        repository: str,
+        scope: str,
+        key: str,
+        version: str,
+        *,
+        job: str,
+        blob: str,
+        now_ms: int,
+        expires_at: int,
+    ) -> Upload:
+        """Reserve a key; that voids an unfinished upload of the same job, and an expired one.
+
+        Raises:
+            EntryExists: it is saved already, or another job is about to.
+        """
+
+        def work(connection: Connection) -> Upload:
+            repository_id = self._repositories.ensure(connection, repository)
+            wanted = {
+                "repository_id": repository_id,
+                "scope": scope,
+                "key": key,
+                "version": version,
+            }
+            saved = select(ENTRIES.c.id).filter_by(**wanted)
+            if connection.scalar(saved) is not None:
+                raise EntryExists(key, scope=scope)
+            former = connection.execute(select(UPLOADS).filter_by(**wanted)).one_or_none()
+            if former is not None:
+                if former.job != job and former.expires_at > now_ms:
+                    raise EntryExists(key, scope=scope)
+                _void(connection, former, now_ms=now_ms)
+            blob_id = connection.execute(
+                insert(BLOBS)
+                .values(name=blob, repository_id=repository_id, created_at=now_ms)
+                .returning(BLOBS.c.id)
+            ).scalar_one()
+            upload_id = connection.execute(
+                insert(UPLOADS)
+                .values(
+                    **wanted, blob_id=blob_id, job=job, created_at=now_ms, expires_at=expires_at
+                )
+                .returning(UPLOADS.c.id)
+            ).scalar_one()
+            return Upload(upload_id, repository, scope, key, version, blob, job, expires_at)
+
+        try:
+            return await self._connections.write(work)
+        except IntegrityError as exc:
+            raise EntryExists(key, scope=scope) from exc
+
+    async def get(self, upload_id: int, *, now_ms: int) -> Upload:
+        """Return an upload by its id.
+
+        Raises:
+            UploadGone: there is none, or it has expired.
+        """
+        return await self._one(UPLOADS.c.id == upload_id, now_ms=now_ms)
+
+    async def of_blob(self, blob: str, *, now_ms: int) -> Upload:
+        """Return the upload that makes `blob`.
+
+        Raises:
+            UploadGone: there is none, or it has expired.
+        """
+        return await self._one(BLOBS.c.name == blob, now_ms=now_ms)
+
+    async def of_key(
+        self, repository: str, scope: str, key: str, version: str, *, now_ms: int
+    ) -> Upload | None:
+        """Return the upload that has reserved a key, or `None`."""
+        condition = (
+            (REPOSITORIES.c.name == repository)
+            & (UPLOADS.c.scope == scope)
+            & (UPLOADS.c.key == key)
+            & (UPLOADS.c.version == version)
+        )
+        try:
+            return await self._one(condition, now_ms=now_ms)
+        except UploadGone:
+            return None
+
+    async def add_block(
+        self, blob: str, part: NewPart, *, limit_bytes: int | None, now_ms: int
+    ) -> str | None:
+        """Make a stored part a block of the upload, and return the name of the part it replaces.
+
+        Raises:
+            UploadGone: the upload was committed, voided or has expired.
+            InvalidBlockList: the upload has as many blocks as it may have.
+            UploadTooLarge: its blocks would have more than `limit_bytes`.
+        """
+
+        def work(connection: Connection) -> str | None:
+            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            same = (PARTS.c.blob_id == upload.blob_id) & (PARTS.c.block_id == part.block_id)
+            former = connection.execute(select(PARTS).where(same)).one_or_none()
+            if former is None and upload.block_count >= MAX_BLOCKS:
+                message = f"an upload takes at most {MAX_BLOCKS} blocks"
+                raise InvalidBlockList(message)
+            received_bytes = upload.received_bytes + part.size_bytes
+            received_bytes -= former.size_bytes if former else 0
+            if limit_bytes is not None and received_bytes > limit_bytes:
+                raise UploadTooLarge(limit_bytes)
+            connection.execute(delete(PARTS).where(same))
+            _insert_part(connection, upload.blob_id, part)
+            connection.execute(
+                update(UPLOADS)
+                .where(UPLOADS.c.id == upload.id)
+                .values(
+                    received_bytes=received_bytes,
+                    block_count=upload.block_count + (former is None),
+                )
+            )
+            return former.name if former else None
+
+        return await self._connections.write(work)
+
+    async def set_whole(
+        self, blob: str, part: NewPart, *, limit_bytes: int | None, now_ms: int
+    ) -> list[str]:
+        """Make a stored part the whole blob, and return the names of the parts it replaces.
+
+        Raises:
+            UploadGone: the upload was committed, voided or has expired.
+            UploadTooLarge: it has more than `limit_bytes`.
+        """
+        if limit_bytes is not None and part.size_bytes > limit_bytes:
+            raise UploadTooLarge(limit_bytes)
+
+        def work(connection: Connection) -> list[str]:
+            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            mine = PARTS.c.blob_id == upload.blob_id
+            replaced = list(connection.scalars(select(PARTS.c.name).where(mine)))
+            connection.execute(delete(PARTS).where(mine))
+            _insert_part(connection, upload.blob_id, part, position=0, start=0)
+            connection.execute(
+                update(UPLOADS)
+                .where(UPLOADS.c.id == upload.id)
+                .values(received_bytes=part.size_bytes, block_count=1)
+            )
+            return replaced
+
+        return await self._connections.write(work)
+
+    async def block_ids(self, blob: str) -> list[str]:
+        """Return the ids of the blocks that were received, at most 50 000."""
+        statement = (
+            select(PARTS.c.block_id)
+            .join(BLOBS, BLOBS.c.id == PARTS.c.blob_id)
+            .where(BLOBS.c.name == blob)
+        )
+        return await self._connections.read(lambda c: list(c.scalars(statement)))
+
+    async def order_blocks(self, blob: str, block_ids: Sequence[str], *, now_ms: int) -> list[str]:
+        """Make the blob these blocks in this order; return the names of the parts that are left.
+
+        Raises:
+            UploadGone: the upload was committed, voided or has expired.
+            InvalidBlockList: a block was never received.
+        """
+
+        def work(connection: Connection) -> list[str]:
+            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            mine = PARTS.c.blob_id == upload.blob_id
+            received = {row.block_id: row for row in connection.execute(select(PARTS).where(mine))}
+            ordered: list[dict[str, int | str]] = []
+            start = 0
+            for position, block_id in enumerate(block_ids):
+                row = received.pop(block_id, None)
+                if row is None:
+                    message = "the block list names a block that was never received"
+                    raise InvalidBlockList(message)
+                ordered.append({"block": block_id, "new_position": position, "new_start": start})
+                start += row.size_bytes
+            for batch in _batches(list(received)):
+                connection.execute(delete(PARTS).where(mine, PARTS.c.block_id.in_(batch)))
+            if ordered:
+                connection.execute(
+                    update(PARTS)
+                    .where(mine, PARTS.c.block_id == bindparam("block"))
+                    .values(position=bindparam("new_position"), start=bindparam("new_start")),
+                    ordered,
+                )
+            connection.execute(
+                update(UPLOADS)
+                .where(UPLOADS.c.id == upload.id)
+                .values(received_bytes=start, block_count=len(ordered))
+            )
+            return [row.name for row in received.values()]
+
+        return await self._connections.write(work)
+
+    async def commit(self, upload: Upload, *, size_bytes: int, now_ms: int) -> Entry:
+        """Turn the upload into an entry: from now on it is found.
+
+        Raises:
+            UploadGone: it was committed, voided or has expired.
+            SizeMismatch: its ordered blocks do not have `size_bytes`.
+            EntryExists: another job was first.
+        """
+
+        def work(connection: Connection) -> None:
+            row = _live(connection, UPLOADS.c.id == upload.id, now_ms=now_ms)
+            received_bytes = connection.scalar(
+                select(func.coalesce(func.sum(PARTS.c.size_bytes), 0)).where(
+                    PARTS.c.blob_id == row.blob_id, PARTS.c.position.is_not(None)
+                )
+            )
+            if received_bytes != size_bytes:
+                raise SizeMismatch(
+                    announced_bytes=size_bytes, received_bytes=int(received_bytes or 0)
+                )
+            connection.execute(
+                update(BLOBS)
+                .where(BLOBS.c.id == row.blob_id)
+                .values(size_bytes=size_bytes, created_at=now_ms)
+            )
+            connection.execute(
+                delete(PARTS).where(PARTS.c.blob_id == row.blob_id, PARTS.c.position.is_(None))
+            )
+            connection.execute(delete(UPLOADS).where(UPLOADS.c.id == row.id))
+            insert_entry(connection, row, size_bytes=size_bytes, now_ms=now_ms)
+
+        try:
+            await self._connections.write(work)
+        except IntegrityError as exc:
+            raise EntryExists(upload.key, scope=upload.scope) from exc
+        return Entry(
+            upload.id,
+            upload.repository,
+            upload.scope,
+            upload.key,
+            upload.version,
+            size_bytes,
+            created_at=now_ms,
+            last_accessed_at=now_ms,
+        )
+
+    async def void(self, upload: Upload, *, now_ms: int) -> None:
+        """Give the upload up and free its key; one that is gone already is not an error."""
+
+        def work(connection: Connection) -> None:
+            row = connection.execute(select(UPLOADS).where(UPLOADS.c.id == upload.id)).one_or_none()
+            if row is not None:
+                _void(connection, row, now_ms=now_ms)
+
+        await self._connections.write(work)
+
+    async def expired(self, *, now_ms: int, after_id: int = 0, limit: int = BATCH) -> list[Upload]:
+        """Return uploads that have expired, in order of their ids."""
+        statement = (
+            _uploads()
+            .where(UPLOADS.c.id > after_id, UPLOADS.c.expires_at <= now_ms)
+            .order_by(UPLOADS.c.id)
+            .limit(limit)
+        )
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [_upload_of(row) for row in rows]
+
+    async def after(self, upload_id: int, *, limit: int = BATCH) -> list[Upload]:
+        """Return the next uploads in order of their ids: a page of a walk over all."""
+        statement = _uploads().where(UPLOADS.c.id > upload_id).order_by(UPLOADS.c.id).limit(limit)
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [_upload_of(row) for row in rows]
+
+    async def _one(self, condition: ColumnElement[bool], *, now_ms: int) -> Upload:
+        statement = _uploads().where(condition, UPLOADS.c.expires_at > now_ms)
+        row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
+        if row is None:
+            raise UploadGone
+        return _upload_of(row)
+
+
+def _uploads() -> Select[Any]:
+    return select(
+        UPLOADS, REPOSITORIES.c.name.label("repository"), BLOBS.c.name.label("blob")
+    ).select_from(
+        UPLOADS.join(REPOSITORIES, REPOSITORIES.c.id == UPLOADS.c.repository_id).join(
+            BLOBS, BLOBS.c.id == UPLOADS.c.blob_id
+        )
+    )
+
+
+def _upload_of(row: Row[Any]) -> Upload:
+    return Upload(
+        row.id,
+        row.repository,
+        row.scope,
+        row.key,
+        row.version,
+        row.blob,
+        row.job,
+        row.expires_at,
+    )
+
+
+def _live(connection: Connection, condition: ColumnElement[bool], *, now_ms: int) -> Row[Any]:
+    row = connection.execute(
+        _uploads().where(condition, UPLOADS.c.expires_at > now_ms)
+    ).one_or_none()
+    if row is None:
+        raise UploadGone
+    return row
+
+
+def _void(connection: Connection, row: Row[Any], *, now_ms: int) -> None:
+    connection.execute(delete(UPLOADS).where(UPLOADS.c.id == row.id))
+    connection.execute(
+        update(BLOBS).where(BLOBS.c.id == row.blob_id).values(doomed_at=now_ms, kept_until=now_ms)
+    )
+
+
+def _insert_part(
+    connection: Connection,
+    blob_id: int,
+    part: NewPart,
+    *,
+    position: int | None = None,
+    start: int | None = None,
+) -> None:
+    connection.execute(
+        insert(PARTS).values(
+            blob_id=blob_id,
+            block_id=part.block_id,
+            name=part.name,
+            size_bytes=part.size_bytes,
+            position=position,
+            start=start,
+        )
+    )
+
+
+def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]

@@ -1,0 +1,358 @@
+"""Looking after what is kept: forget entries, prune bytes, settle new blobs, check everything.
+
+Each of them makes a plan in bounded steps and applies it, or with `dry_run` only counts what it
+would do. All may run at any time, several at once and in several processes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from runcache import retention
+from runcache.catalog.blobs import UnsettledBlob
+from runcache.catalog.catalog import Catalog
+from runcache.catalog.entries import BATCH, FoundEntry
+from runcache.errors import BlobMissing
+from runcache.model import Span
+from runcache.retention import Forgotten, Limits, Reason, References
+from runcache.store.blobs import BlobStore
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@dataclass(slots=True)
+class ForgetReport:
+    """What was, or would be, forgotten."""
+
+    entry_count: int = 0
+    size_bytes: int = 0
+    by_reason: Counter[Reason] = field(default_factory=Counter)
+    # Only of a dry run, which meets the same entries again.
+    planned: set[int] = field(default_factory=set)
+
+    def add(self, plan: Sequence[Forgotten]) -> None:
+        """Count the entries of a plan."""
+        self.entry_count += len(plan)
+        self.size_bytes += sum(forgotten.freed_bytes for forgotten in plan)
+        self.by_reason.update(forgotten.reason for forgotten in plan)
+
+
+@dataclass(slots=True)
+class PruneReport:
+    """What was, or would be, removed from the store."""
+
+    blob_count: int = 0
+    size_bytes: int = 0
+    expired_upload_count: int = 0
+    orphan_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that `check` found."""
+
+    kind: str
+    subject: str
+    detail: str
+    is_repaired: bool = False
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What `check` looked at, and what is wrong."""
+
+    entry_count: int = 0
+    size_bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+class Maintenance:
+    """The acts behind `runcache forget`, `prune` and `check`, and behind the server's sweeps."""
+
+    def __init__(
+        self, catalog: Catalog, store: BlobStore, limits: Limits, *, now: Callable[[], int]
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._limits = limits
+        self._now = now
+
+    async def sweep(self) -> tuple[ForgetReport, PruneReport] | None:
+        """Forget and prune, unless another process is at it: then return `None`."""
+        async with self._catalog.exclusively("sweep") as is_mine:
+            return (await self.forget(), await self.prune()) if is_mine else None
+
+    async def is_over_limit(self, repositories: Iterable[str]) -> bool:
+        """Say whether one of these repositories, or all there are together, keep too much."""
+        for repository in repositories:
+            usage = await self._catalog.repositories.usage(repository)
+            if usage.size_bytes > self._limits.repo_limit_bytes:
+                return True
+        limit_bytes = self._limits.total_limit_bytes
+        if limit_bytes is None:
+            return False
+        return await self._catalog.repositories.total_bytes() > limit_bytes
+
+    async def keep(self, blobs: Sequence[str], *, lease: timedelta) -> None:
+        """Keep the bytes of blobs that are being read for a while, even if they are doomed."""
+        await self._catalog.blobs.hold(blobs, until=self._now() + lease // _MILLISECOND)
+
+    async def forget(self, *, dry_run: bool = False) -> ForgetReport:
+        """Forget what the limits do not keep: unused entries, then the least recently used ones."""
+        report = ForgetReport()
+        await self._forget_unused(report, dry_run=dry_run)
+        limit_bytes = self._limits.repo_limit_bytes
+        for usage in await self._catalog.repositories.over(limit_bytes):
+            await self._shrink(
+                report,
+                usage.repository,
+                excess_bytes=usage.size_bytes - limit_bytes,
+                oversized_bytes=limit_bytes,
+                reason=Reason.REPO_LIMIT,
+                dry_run=dry_run,
+            )
+        await self._forget_for_all(report, dry_run=dry_run)
+        return report
+
+    async def prune(self, *, dry_run: bool = False) -> PruneReport:
+        """Void expired uploads, and delete the bytes that nothing refers to."""
+        report = PruneReport()
+        await self._void_expired(report, dry_run=dry_run)
+        await self.delete_doomed(report, dry_run=dry_run)
+        await self._delete_orphans(report, dry_run=dry_run)
+        if not dry_run:
+            await self._tidy_uploads()
+        return report
+
+    async def delete_doomed(self, report: PruneReport, *, dry_run: bool = False) -> None:
+        """Delete doomed blobs that no link, transfer or upload keeps any more."""
+        last_id = 0
+        while doomed := await self._catalog.blobs.doomed(
+            now_ms=self._now(), after_id=last_id, limit=BATCH
+        ):
+            last_id = doomed[-1].id
+            for blob in doomed:
+                if not dry_run:
+                    await self._store.delete(blob.name)
+                report.blob_count += 1
+                report.size_bytes += blob.size_bytes
+            if not dry_run:
+                await self._catalog.blobs.remove([blob.id for blob in doomed])
+
+    async def recover(self, boot_id: str) -> int:
+        """After a start: distrust what a power failure may have torn, and return how much was lost.
+
+        A killed process loses nothing, since what it wrote is in the page cache. Only when the
+        machine was started anew (`boot_id`), bytes without a proof of durability are misses until
+        `settle` has verified them; those without a digest, and all unfinished uploads, are dropped.
+        """
+        former = await self._catalog.exchange_fact("boot_id", boot_id)
+        if former in (None, boot_id):
+            return 0
+        lost = await self._catalog.entries.suspect_all_unproven(now_ms=self._now())
+        while uploads := await self._catalog.uploads.after(0, limit=BATCH):
+            for upload in uploads:
+                await self._catalog.uploads.void(upload, now_ms=self._now())
+        return lost
+
+    async def settle(self) -> int:
+        """Hash and sync what was committed since; return how many blobs were damaged."""
+        damaged = 0
+        last_id = 0
+        while blobs := await self._catalog.blobs.unsettled(after_id=last_id, limit=BATCH):
+            last_id = blobs[-1].id
+            for blob in blobs:
+                damaged += not await self._settle(blob)
+        return damaged
+
+    async def check(self, *, read_data: bool = False, repair: bool = False) -> CheckReport:
+        """Verify that the bytes of each entry are there, with `read_data` also that they are right.
+
+        `repair` forgets damaged entries, removes what nothing refers to, and corrects counts.
+        """
+        report = CheckReport()
+        last_id = 0
+        while page := await self._catalog.entries.after(last_id, limit=BATCH):
+            last_id = page[-1].entry.id
+            for found in page:
+                await self._check_entry(found, report, read_data=read_data, repair=repair)
+        for name in await self._catalog.repositories.miscounted(repair=repair):
+            detail = "its counts differ from its entries"
+            report.problems.append(Problem("miscounted", name, detail, is_repaired=repair))
+        async for orphan in self._orphans():
+            if repair:
+                await self._store.delete(orphan)
+            detail = "no row of the catalog names it"
+            report.problems.append(Problem("orphan", orphan, detail, is_repaired=repair))
+        return report
+
+    async def _forget_unused(self, report: ForgetReport, *, dry_run: bool) -> None:
+        before_ms = retention.unused_before(self._now(), self._limits.unused_for)
+        references = References()
+        skip = 0
+        while entries := await self._catalog.entries.least_recently_used(
+            None, accessed_before=before_ms, skip=skip
+        ):
+            plan = retention.unused(entries, before_ms=before_ms, references=references)
+            await self._apply(plan, report, dry_run=dry_run)
+            skip += len(entries) if dry_run else 0
+
+    async def _forget_for_all(self, report: ForgetReport, *, dry_run: bool) -> None:
+        used_bytes = await self._catalog.repositories.total_bytes()
+        used_bytes -= report.size_bytes if dry_run else 0
+        limit_bytes = self._limits.total_limit_bytes
+        if limit_bytes is not None and used_bytes > limit_bytes:
+            await self._shrink(
+                report,
+                None,
+                excess_bytes=used_bytes - limit_bytes,
+                oversized_bytes=limit_bytes,
+                reason=Reason.TOTAL_LIMIT,
+                dry_run=dry_run,
+            )
+        free_bytes = await self._store.free_bytes() + await self._catalog.blobs.doomed_bytes()
+        free_bytes += report.size_bytes if dry_run else 0
+        if free_bytes < self._limits.min_free_bytes:
+            await self._shrink(
+                report,
+                None,
+                excess_bytes=self._limits.min_free_bytes - free_bytes,
+                oversized_bytes=None,
+                reason=Reason.MIN_FREE,
+                dry_run=dry_run,
+            )
+
+    async def _shrink(
+        self,
+        report: ForgetReport,
+        repository: str | None,
+        *,
+        excess_bytes: int,
+        oversized_bytes: int | None,
+        reason: Reason,
+        dry_run: bool,
+    ) -> None:
+        """Forget entries, a page at a time, until `excess_bytes` are freed."""
+        references = References()
+        skip = 0
+        while excess_bytes > 0:
+            entries = await self._catalog.entries.least_recently_used(
+                repository, oversized_bytes=oversized_bytes, skip=skip
+            )
+            if not entries:
+                return
+            plan = retention.over_limit(
+                (entry for entry in entries if entry.entry_id not in report.planned),
+                excess_bytes=excess_bytes,
+                oversized_bytes=oversized_bytes,
+                reason=reason,
+                references=references,
+            )
+            excess_bytes -= sum(forgotten.freed_bytes for forgotten in plan)
+            await self._apply(plan, report, dry_run=dry_run)
+            skip += len(entries) if dry_run else 0
+
+    async def _apply(
+        self, plan: Sequence[Forgotten], report: ForgetReport, *, dry_run: bool
+    ) -> None:
+        report.add(plan)
+        ids = [forgotten.entry_id for forgotten in plan]
+        if dry_run:
+            report.planned.update(ids)
+            return
+        link_ms = self._limits.link_ttl // _MILLISECOND
+        await self._catalog.entries.forget(ids, now_ms=self._now(), link_ms=link_ms)
+
+    async def _void_expired(self, report: PruneReport, *, dry_run: bool) -> None:
+        last_id = 0
+        while uploads := await self._catalog.uploads.expired(now_ms=self._now(), after_id=last_id):
+            last_id = uploads[-1].id
+            report.expired_upload_count += len(uploads)
+            if not dry_run:
+                for upload in uploads:
+                    await self._catalog.uploads.void(upload, now_ms=self._now())
+
+    async def _delete_orphans(self, report: PruneReport, *, dry_run: bool) -> None:
+        async for orphan in self._orphans():
+            report.orphan_count += 1
+            if not dry_run:
+                await self._store.delete(orphan)
+
+    async def _orphans(self) -> AsyncIterator[str]:
+        # A blob has its row before its first byte: what has none now was left behind.
+        async for names in self._store.names():
+            for start in range(0, len(names), BATCH):
+                batch = names[start : start + BATCH]
+                known = await self._catalog.blobs.known(batch)
+                for name in batch:
+                    if name not in known:
+                        yield name
+
+    async def _tidy_uploads(self) -> None:
+        last_id = 0
+        while uploads := await self._catalog.uploads.after(last_id, limit=BATCH):
+            last_id = uploads[-1].id
+            for upload in uploads:
+                await self._delete_debris(upload.blob)
+
+    async def _delete_debris(self, blob: str) -> None:
+        """Delete the files of a blob that are no parts of it and that nobody is writing."""
+        # In this order: what was finished before the first look has its row by the second.
+        unclaimed = await self._store.unclaimed(blob)
+        known = await self._catalog.blobs.part_names(blob)
+        await self._store.delete_parts(blob, [name for name in unclaimed if name not in known])
+
+    async def _settle(self, blob: UnsettledBlob) -> bool:
+        try:
+            digest = await self._sha256(blob.name, blob.size_bytes)
+        except BlobMissing:
+            digest = None
+        if digest is None or blob.sha256 not in (None, digest):
+            # An entry that was forgotten in between has lost its bytes rightly.
+            return not await self._forget_damaged(blob.name)
+        if blob.sha256 is None:
+            await self._catalog.blobs.record_digest(blob.id, digest)
+        await self._delete_debris(blob.name)
+        await self._store.sync(blob.name)
+        await self._catalog.blobs.record_durable(blob.id, now_ms=self._now())
+        return True
+
+    async def _sha256(self, blob: str, size_bytes: int) -> bytes:
+        hasher = hashlib.sha256()
+        async for parts in self._catalog.blobs.parts(blob, Span(0, size_bytes)):
+            await self._store.feed(blob, parts, hasher)
+        return hasher.digest()
+
+    async def _check_entry(
+        self, found: FoundEntry, report: CheckReport, *, read_data: bool, repair: bool
+    ) -> None:
+        report.entry_count += 1
+        report.size_bytes += found.entry.size_bytes
+        detail = await self._defect(found, read_data=read_data)
+        if detail is None:
+            return
+        if repair:
+            await self._forget_damaged(found.blob)
+        subject = f"{found.entry.repository} {found.entry.scope} {found.entry.key}"
+        report.problems.append(Problem("damaged", subject, detail, is_repaired=repair))
+
+    async def _defect(self, found: FoundEntry, *, read_data: bool) -> str | None:
+        whole = Span(0, found.entry.size_bytes)
+        try:
+            if read_data:
+                digest = await self._sha256(found.blob, whole.end)
+                recorded = await self._catalog.blobs.digest_of(found.blob)
+                return None if recorded in (None, digest) else "its bytes have changed"
+            async for parts in self._catalog.blobs.parts(found.blob, whole):
+                if not await self._store.has_all(found.blob, parts):
+                    return "bytes are missing"
+        except BlobMissing:
+            return "bytes are missing"
+        return None
+
+    async def _forget_damaged(self, blob: str) -> int:
+        holders = await self._catalog.blobs.holders(blob)
+        return await self._catalog.entries.forget(holders, now_ms=self._now(), link_ms=0)

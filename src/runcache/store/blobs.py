@@ -1,0 +1,97 @@
+"""The contract of a store: blobs made of parts, which are written once and never change."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import BinaryIO, Protocol
+
+from runcache.model import Part
+
+
+class Hasher(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Take in more bytes."""
+        ...
+
+
+class IncomingPart(Protocol):
+    """A part that is being received."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was written so far."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Append `data`.
+
+        Raises:
+            StoreFull: there is no room for it.
+            StoreUnavailable: it cannot be written.
+        """
+        ...
+
+    def hand_over(self) -> None:
+        """Leave it to the catalog whether the part stays: leaving does not delete it any more."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Parts of blobs, by the names of both (`store/layout.py`).
+
+    Every method may be called concurrently, by several processes too, and repeated after a failure.
+    All of them raise `StoreUnavailable` when the disk fails.
+    """
+
+    def receive(self, blob: str, part: str) -> AbstractAsyncContextManager[IncomingPart]:
+        """Begin a new part; on leaving it is deleted, unless it was handed over.
+
+        Until then nobody else takes it for debris, and after the death of this process everybody
+        does.
+        """
+        ...
+
+    def open(self, blob: str, part: Part) -> AbstractAsyncContextManager[BinaryIO]:
+        """Open a part for reading: to its end, even if it is deleted meanwhile.
+
+        Raises:
+            BlobMissing: it is not there, or has another size than it had.
+        """
+        ...
+
+    async def has_all(self, blob: str, parts: Sequence[Part]) -> bool:
+        """Say whether all these parts are there with the sizes that they had."""
+        ...
+
+    async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:
+        """Feed the bytes of these parts to a hasher, with low urgency and in bounded memory.
+
+        Raises:
+            BlobMissing: a part is not there, or has another size than it had.
+        """
+        ...
+
+    async def sync(self, blob: str) -> None:
+        """Return once all parts of a blob, and their names, would survive a power failure."""
+        ...
+
+    async def unclaimed(self, blob: str) -> list[str]:
+        """Return the names of the parts of a blob that nobody is writing at this moment."""
+        ...
+
+    async def delete_parts(self, blob: str, parts: Collection[str]) -> None:
+        """Delete parts; those that are not there are not an error."""
+        ...
+
+    async def delete(self, blob: str) -> None:
+        """Delete a blob with all its parts; one that is not there is not an error."""
+        ...
+
+    def names(self) -> AsyncIterator[list[str]]:
+        """Yield the names of all blobs, in lists of bounded size."""
+        ...
+
+    async def free_bytes(self) -> int:
+        """Return how many bytes can still be stored."""
+        ...

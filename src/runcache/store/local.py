@@ -1,0 +1,258 @@
+"""A store in a local folder.
+
+A part is written straight to its place, under an advisory lock that ends with its process: a file
+that no row of the catalog names and nobody has locked is debris, whoever left it.
+"""
+
+import asyncio
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, ParamSpec, TypeVar
+
+from runcache.errors import BlobMissing, StoreFull, StoreUnavailable
+from runcache.model import Part
+from runcache.store import layout
+from runcache.store.blobs import Hasher
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS: Final = 16
+_HASH_BUFFER_BYTES: Final = 1024 * 1024
+# EFBIG is what a limit on file sizes gives.
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class LocalStore:
+    """Blobs in the folder `root` (`BlobStore` is the contract)."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        # Hashing and syncing take long and are never urgent: they do not stand in the way of
+        # transfers.
+        self._patient_thread = ThreadPoolExecutor(1, thread_name_prefix="store-settle")
+
+    def close(self) -> None:
+        """End the threads, once what they do is done."""
+        self._threads.shutdown()
+        self._patient_thread.shutdown()
+
+    @asynccontextmanager
+    async def receive(self, blob: str, part: str) -> AsyncIterator["LocalPart"]:
+        """See `BlobStore.receive`."""
+        path = self._root / layout.part_path(blob, part)
+        incoming = LocalPart(self, await self.run(_create_locked, path))
+        try:
+            yield incoming
+        finally:
+            await asyncio.shield(self.run(incoming.leave, path))
+
+    @asynccontextmanager
+    async def open(self, blob: str, part: Part) -> AsyncIterator[BinaryIO]:
+        """See `BlobStore.open`."""
+        path = self._root / layout.part_path(blob, part.name)
+        file = await self.run(_open_whole, path, blob, part.size_bytes)
+        try:
+            yield file
+        finally:
+            await self.run(file.close)
+
+    async def has_all(self, blob: str, parts: Sequence[Part]) -> bool:
+        """See `BlobStore.has_all`."""
+        folder = self._root / layout.blob_path(blob)
+        return await self.run(_has_sizes, folder, parts)
+
+    async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:
+        """See `BlobStore.feed`."""
+        for part in parts:
+            path = self._root / layout.part_path(blob, part.name)
+            await self._patiently(_feed_file, path, blob, part.size_bytes, hasher)
+
+    async def sync(self, blob: str) -> None:
+        """See `BlobStore.sync`."""
+        await self._patiently(_sync_tree, self._root / layout.blob_path(blob))
+
+    async def unclaimed(self, blob: str) -> list[str]:
+        """See `BlobStore.unclaimed`."""
+        return await self.run(_unlocked_files, self._root / layout.blob_path(blob))
+
+    async def delete_parts(self, blob: str, parts: Collection[str]) -> None:
+        """See `BlobStore.delete_parts`."""
+        paths = [self._root / layout.part_path(blob, part) for part in parts]
+        await self.run(_unlink_all, paths)
+
+    async def delete(self, blob: str) -> None:
+        """See `BlobStore.delete`."""
+        await self.run(_delete_tree, self._root / layout.blob_path(blob))
+
+    async def names(self) -> AsyncIterator[list[str]]:
+        """See `BlobStore.names`."""
+        for shard in layout.shards():
+            names = await self._patiently(_blob_names, self._root / shard)
+            if names:
+                yield names
+
+    async def free_bytes(self) -> int:
+        """See `BlobStore.free_bytes`."""
+        return await self.run(_free_bytes, self._root)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+        """Run blocking work in one of the store's threads."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, _translated, work, *args
+        )
+
+    async def _patiently(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._patient_thread, _translated, work, *args
+        )
+
+
+class LocalPart:
+    """A part that is being received (`IncomingPart` is the contract)."""
+
+    def __init__(self, store: LocalStore, descriptor: int) -> None:
+        self._store = store
+        self._descriptor = descriptor
+        self._is_handed_over = False
+        self.size_bytes = 0
+
+    async def write(self, data: bytes) -> None:
+        """See `IncomingPart.write`."""
+        await self._store.run(_write_all, self._descriptor, data)
+        self.size_bytes += len(data)
+
+    def hand_over(self) -> None:
+        """See `IncomingPart.hand_over`."""
+        self._is_handed_over = True
+
+    def leave(self, path: Path) -> None:
+        """Release the lock, and delete the file unless it was handed over."""
+        if not self._is_handed_over:
+            path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise StoreFull from exc
+        message = f"the store failed: {exc.strerror}"
+        raise StoreUnavailable(message) from exc
+
+
+def _translated(work: Callable[..., T], *args: object) -> T:
+    with _disk_errors():
+        return work(*args)
+
+
+def _create_locked(path: Path) -> int:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            continue  # The folder was deleted in between.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        # Somebody took it for debris before it was locked.
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])
+
+
+def _open_whole(path: Path, blob: str, size_bytes: int) -> BinaryIO:
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError as exc:
+        raise BlobMissing(blob) from exc
+    if os.fstat(file.fileno()).st_size != size_bytes:
+        file.close()
+        raise BlobMissing(blob)
+    return file
+
+
+def _has_sizes(folder: Path, parts: Sequence[Part]) -> bool:
+    try:
+        return all((folder / part.name).stat().st_size == part.size_bytes for part in parts)
+    except FileNotFoundError:
+        return False
+
+
+def _feed_file(path: Path, blob: str, size_bytes: int, hasher: Hasher) -> None:
+    buffer = memoryview(bytearray(_HASH_BUFFER_BYTES))
+    with _open_whole(path, blob, size_bytes) as file:
+        while count := file.readinto(buffer):  # type: ignore[attr-defined]
+            hasher.update(buffer[:count])
+
+
+def _sync_tree(folder: Path) -> None:
+    paths = [*folder.iterdir(), folder, folder.parent] if folder.is_dir() else []
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _unlocked_files(folder: Path) -> list[str]:
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return []
+    return [name for name in names if layout.is_part_name(name) and not _is_locked(folder / name)]
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _unlink_all(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _delete_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+
+
+def _blob_names(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder) if layout.is_blob_name(entry.name)]
+    except FileNotFoundError:
+        return []
+
+
+def _free_bytes(root: Path) -> int:
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stat = os.statvfs(root)
+    return stat.f_bavail * stat.f_frsize
