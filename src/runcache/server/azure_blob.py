@@ -1,0 +1,90 @@
+"""Blob links: the part of Azure's Blob REST that cache clients speak (protocol §4, §5)."""
+
+import asyncio
+
+from aiohttp import web
+
+from runcache.errors import CacheError, MalformedMessage
+from runcache.model import Span
+from runcache.server.context import LINKS, SERVICE, TRANSFERS, body_of, target_of
+from runcache.server.failures import AZURE_BLOB, failure_of
+from runcache.server.links import PURPOSES
+from runcache.wire import azure_blob as wire
+
+
+async def put(request: web.Request) -> web.Response:
+    """Receive a whole blob, a block, or the list of blocks that make the blob."""
+    blob = _verified_blob(request)
+    service = request.app[SERVICE]
+    body = request.app[TRANSFERS].received(request)
+    match wire.put_operation(request.query):
+        case wire.PutBlob():
+            await service.write_whole(blob, body, announced_bytes=request.content_length)
+        case wire.PutBlock(block_id):
+            await service.write_block(blob, block_id, body, announced_bytes=request.content_length)
+        case wire.PutBlockList():
+            text = await body_of(request, wire.MAX_BLOCK_LIST_BYTES)
+            # 50 000 ids take 0.14 s.
+            block_ids = await asyncio.to_thread(wire.parse_block_list, text)
+            await service.order_blocks(blob, block_ids)
+    # Clients take nothing but exactly 201 (protocol §4.3).
+    return web.Response(
+        status=201, headers={"ETag": wire.etag_of(blob), wire.SERVER_ENCRYPTED: "true"}
+    )
+
+
+async def get(request: web.Request) -> web.StreamResponse:
+    """Answer GET and HEAD with a blob or a range of it."""
+    blob = await request.app[SERVICE].blob(_verified_blob(request))
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": wire.etag_of(blob.name),
+        "Last-Modified": wire.http_date(blob.created_at),
+        wire.BLOB_TYPE: "BlockBlob",
+    }
+    failed = wire.failed_precondition(request.headers, headers["ETag"])
+    if failed == 304:  # noqa: PLR2004  -- the statuses are what the function is about
+        return web.Response(status=304, headers=headers)
+    if failed is not None:
+        return error_response(failed, wire.ErrorCode.CONDITION_NOT_MET, "the blob is another one")
+    whole = Span(0, blob.size_bytes)
+    part = wire.requested_span(request.headers, blob.size_bytes)
+    span = part or whole
+    response = web.StreamResponse(status=206 if part else 200, headers=headers)
+    response.content_type = "application/octet-stream"
+    response.content_length = span.size_bytes
+    if part is not None:
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{whole.end}"
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    pieces = request.app[SERVICE].read(blob, span)
+    return await request.app[TRANSFERS].send(request, response, pieces)
+
+
+def refusal(request: web.Request, error: CacheError) -> web.Response:
+    """Return the answer of this dialect to a request that failed."""
+    failure = failure_of(AZURE_BLOB, error)
+    code = wire.ErrorCode(failure.code)
+    if isinstance(error, MalformedMessage):
+        is_list = request.query.get("comp") == "blocklist"
+        code = (
+            wire.ErrorCode.INVALID_XML_DOCUMENT
+            if is_list
+            else wire.ErrorCode.INVALID_QUERY_PARAMETER_VALUE
+        )
+    return error_response(failure.status, code, str(error))
+
+
+def error_response(status: int, code: wire.ErrorCode, message: str) -> web.Response:
+    """Return an error, whose message clients show."""
+    return web.Response(
+        status=status,
+        body=wire.error_body(code, message),
+        content_type="application/xml",
+        headers={wire.ERROR_CODE: code},
+    )
+
+
+def _verified_blob(request: web.Request) -> str:
+    return request.app[LINKS].verify(target_of(request), PURPOSES[request.method])

@@ -1,0 +1,161 @@
+"""What a server does besides answering: a task each, owned by one group and ended with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from runcache.config import Settings
+from runcache.errors import CacheError
+from runcache.maintenance import Maintenance, PruneReport
+from runcache.model import Entry
+from runcache.server.metrics import Metrics
+from runcache.server.transfers import Transfers
+from runcache.service import CacheService, Observer
+
+RECORD_EVERY_SECONDS: Final = 0.5
+STALL_LOOK_EVERY_SECONDS: Final = 5
+# A doomed blob that is being read is kept for another lease, long before the former one ends.
+LEASE: Final = timedelta(minutes=5)
+LEASE_EVERY_SECONDS: Final = 60
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_log = structlog.get_logger("runcache.background")
+
+
+class Background(Observer):
+    """The tasks of one process. Hears of new entries, to settle them and to keep the limits."""
+
+    def __init__(
+        self,
+        maintenance: Maintenance,
+        transfers: Transfers,
+        metrics: Metrics,
+        settings: Settings,
+    ) -> None:
+        self._maintenance = maintenance
+        self._transfers = transfers
+        self._metrics = metrics
+        self._settings = settings
+        self._unsettled = asyncio.Event()
+        self._grown = asyncio.Event()
+        self._grown_repositories: set[str] = set()
+
+    def saved(self, entry: Entry) -> None:
+        """See `Observer.saved`."""
+        self._unsettled.set()
+        self._grown_repositories.add(entry.repository)
+        self._grown.set()
+
+    def damaged(self, blob: str) -> None:
+        """See `Observer.damaged`."""
+        _log.error("entry.damaged", blob=blob)
+
+    @asynccontextmanager
+    async def running(self, service: CacheService) -> AsyncIterator[None]:
+        """Recover from an unclean stop, then run the tasks until the end of the block."""
+        boot_id = await asyncio.to_thread(_boot_id)
+        lost = await self._maintenance.recover(boot_id)
+        if lost:
+            _log.error("entries.lost", count=lost, reason="the machine stopped uncleanly")
+        self._unsettled.set()
+        sweep_seconds = self._settings.sweep_every.total_seconds()
+        tasks = [
+            asyncio.create_task(task)
+            for task in (
+                _repeat(RECORD_EVERY_SECONDS, partial(self._record_accesses, service)),
+                _repeat(LEASE_EVERY_SECONDS, partial(self._keep_what_is_read, service)),
+                _repeat(LEASE_EVERY_SECONDS, self._prune_doomed),
+                _repeat(STALL_LOOK_EVERY_SECONDS, self._end_stalled),
+                _repeat(sweep_seconds, partial(self._sweep, service), at_once=True),
+                _whenever(self._unsettled, self._settle),
+                _whenever(self._grown, partial(self._keep_limits, service)),
+            )
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(CacheError):
+                await self._record_accesses(service)
+
+    async def _record_accesses(self, service: CacheService) -> None:
+        await service.record_accesses(link_ms=self._settings.link_ttl // _MILLISECOND)
+
+    async def _keep_what_is_read(self, service: CacheService) -> None:
+        names = service.blobs_being_read()
+        if names:
+            await self._maintenance.keep(names, lease=LEASE)
+
+    async def _prune_doomed(self) -> None:
+        await self._maintenance.delete_doomed(PruneReport())
+
+    async def _end_stalled(self) -> None:
+        ended = self._transfers.end_stalled()
+        if ended:
+            _log.warning("transfers.stalled", count=ended)
+
+    async def _settle(self) -> None:
+        damaged = await self._maintenance.settle()
+        if damaged:
+            _log.error("entries.damaged", count=damaged, reason="bytes differ from their digest")
+
+    async def _keep_limits(self, service: CacheService) -> None:
+        grown, self._grown_repositories = self._grown_repositories, set()
+        if await self._maintenance.is_over_limit(grown):
+            await self._sweep(service)
+
+    async def _sweep(self, service: CacheService) -> None:
+        # The order of last accesses decides: it must be known to the last one.
+        await self._record_accesses(service)
+        done = await self._maintenance.sweep()
+        if done is None:
+            return
+        forgotten, pruned = done
+        for reason, count in forgotten.by_reason.items():
+            self._metrics.evicted(reason, count)
+        _log.info(
+            "sweep",
+            forgotten_entries=forgotten.entry_count,
+            forgotten_bytes=forgotten.size_bytes,
+            pruned_blobs=pruned.blob_count,
+            pruned_bytes=pruned.size_bytes,
+            expired_uploads=pruned.expired_upload_count,
+            orphans=pruned.orphan_count,
+        )
+
+
+async def _repeat(
+    seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False
+) -> None:
+    if at_once:
+        await _attempt(work)
+    while True:
+        await asyncio.sleep(seconds)
+        await _attempt(work)
+
+
+async def _whenever(event: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await event.wait()
+        event.clear()
+        await _attempt(work)
+
+
+async def _attempt(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except CacheError as exc:
+        _log.warning("background.failed", error=str(exc))
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()

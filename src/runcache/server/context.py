@@ -1,0 +1,143 @@
+"""What handlers find in the application, and how they read a request."""
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from runcache.config import Settings
+from runcache.errors import MalformedMessage, MessageTooLarge, Misdirected, NotAuthenticated
+from runcache.model import ApiToken, Grant
+from runcache.server.auth import JobTokens, digest_of, not_authenticated, token_in, valid_api_token
+from runcache.server.links import Links
+from runcache.server.metrics import Metrics
+from runcache.server.transfers import Transfers
+from runcache.service import CacheService, now_ms
+
+SERVICE: Final = web.AppKey("service", CacheService)
+JOB_TOKENS: Final = web.AppKey("job_tokens", JobTokens)
+LINKS: Final = web.AppKey("links", Links)
+METRICS: Final = web.AppKey("metrics", Metrics)
+TRANSFERS: Final = web.AppKey("transfers", Transfers)
+SETTINGS: Final = web.AppKey("settings", Settings)
+
+_HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
+def grant_of(request: web.Request) -> Grant:
+    """Return what the job token of a request allows.
+
+    Raises:
+        NotAuthenticated: there is no token, or it does not count.
+    """
+    token = token_in(request.headers.get("Authorization"))
+    if token is None:
+        raise not_authenticated()
+    grant = request.app[JOB_TOKENS].grant(token)
+    request["repository"] = grant.repository
+    return grant
+
+
+async def api_token_of(request: web.Request) -> ApiToken:
+    """Return the API token of a request.
+
+    Raises:
+        NotAuthenticated: there is none, or it does not count.
+    """
+    text = token_in(request.headers.get("Authorization"))
+    if text is None:
+        message = "Requires authentication"
+        raise NotAuthenticated(message)
+    token = await request.app[SERVICE].api_token(digest_of(text))
+    return valid_api_token(token, now_ms=now_ms())
+
+
+async def body_of(request: web.Request, limit_bytes: int) -> bytes:
+    """Return a body that is a message of at most `limit_bytes`.
+
+    Raises:
+        MessageTooLarge: it is longer.
+        MalformedMessage: it ended early.
+    """
+    pieces: list[bytes] = []
+    size_bytes = 0
+    try:
+        async for piece in request.content.iter_any():
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                raise MessageTooLarge(limit_bytes)
+            pieces.append(piece)
+    except web.RequestPayloadError as exc:
+        message = "the body ended early"
+        raise MalformedMessage(message) from exc
+    return b"".join(pieces)
+
+
+def target_of(request: web.Request) -> str:
+    """Return path and query as received, without the authority of a proxy request."""
+    target = request.raw_path
+    if target.startswith("/"):
+        return target
+    _, _, rest = target.partition("://")
+    _, slash, path = rest.partition("/")
+    return slash + path
+
+
+def require_own_authority(request: web.Request) -> None:
+    """Refuse a request in the form that is meant for proxies, unless it is meant for this server.
+
+    Raises:
+        Misdirected: it names another host.
+    """
+    target = request.raw_path
+    if target.startswith("/") or (target == "*" and request.method == "OPTIONS"):
+        return
+    authority = urlsplit(target).netloc if "://" in target else target
+    public_url = request.app[SETTINGS].public_url
+    own = {request.app[SETTINGS].host, urlsplit(public_url).netloc if public_url else None}
+    host = authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
+    if authority not in own and host not in own and not _is_loopback(host):
+        raise Misdirected(authority)
+
+
+def origin_of(request: web.Request) -> str:
+    """Return scheme and authority that the client reaches this server by, without a final slash.
+
+    Raises:
+        MalformedMessage: the Host header names no host.
+    """
+    settings = request.app[SETTINGS]
+    if settings.public_url is not None:
+        return settings.public_url
+    scheme, host = request.scheme, request.headers.get("Host", "")
+    if settings.behind_proxy and _is_trusted(request, settings):
+        scheme = request.headers.get("X-Forwarded-Proto", scheme)
+        host = request.headers.get("X-Forwarded-Host", host)
+    if not _HOST.fullmatch(host) or scheme not in {"http", "https"}:
+        message = "the request does not say which host it is for"
+        raise MalformedMessage(message)
+    return f"{scheme}://{host}"
+
+
+def is_from_loopback(request: web.Request) -> bool:
+    """Say whether the request comes from this machine, and not through a proxy."""
+    return not request.app[SETTINGS].behind_proxy and _is_loopback(request.remote or "")
+
+
+def _is_trusted(request: web.Request, settings: Settings) -> bool:
+    try:
+        address = ipaddress.ip_address(request.remote or "")
+    except ValueError:
+        return False
+    return any(address in network for network in settings.trusted_proxies)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

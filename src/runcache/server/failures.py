@@ -1,0 +1,100 @@
+"""Which status and code each failure has in each dialect: the most specific class wins.
+
+A status of 200 stands for an answer with `ok: false` and a message, which is how the hosted service
+refuses where clients shall show the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from runcache import errors
+from runcache.errors import CacheError
+from runcache.wire.azure_blob import ErrorCode
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a dialect reports an error: its status, and what the dialect calls it."""
+
+    status: int
+    code: str
+
+
+Table = Mapping[type[CacheError], Failure]
+
+TWIRP: Final[Table] = {
+    CacheError: Failure(500, "internal"),
+    errors.Refused: Failure(400, "invalid_argument"),
+    errors.MalformedMessage: Failure(400, "malformed"),
+    errors.MessageTooLarge: Failure(413, "malformed"),
+    errors.EntryExists: Failure(409, "already_exists"),
+    errors.UploadTooLarge: Failure(200, ""),
+    errors.NotAuthenticated: Failure(401, "unauthenticated"),
+    errors.ReadDenied: Failure(403, "permission_denied"),
+    errors.WriteDenied: Failure(200, ""),
+    errors.NotPermitted: Failure(403, "permission_denied"),
+    errors.LinkRefused: Failure(403, "permission_denied"),
+    errors.NotFound: Failure(404, "not_found"),
+    errors.Misdirected: Failure(421, "bad_route"),
+    errors.Unavailable: Failure(503, "unavailable"),
+    # Clients hide the text of an error behind "another job may be creating this cache".
+    errors.StoreFull: Failure(200, ""),
+}
+
+ARTIFACTCACHE: Final[Table] = {
+    CacheError: Failure(500, "InternalServerError"),
+    errors.Refused: Failure(400, "InvalidRequest"),
+    errors.MessageTooLarge: Failure(413, "RequestTooLarge"),
+    errors.EntryExists: Failure(409, "ArtifactCacheItemAlreadyExistsException"),
+    errors.UploadTooLarge: Failure(413, "RequestTooLarge"),
+    errors.NotAuthenticated: Failure(401, "Unauthorized"),
+    errors.NotPermitted: Failure(403, "Forbidden"),
+    errors.LinkRefused: Failure(403, "Forbidden"),
+    errors.NotFound: Failure(404, "NotFound"),
+    errors.Misdirected: Failure(421, "Misdirected"),
+    errors.Unavailable: Failure(503, "ServiceUnavailable"),
+    errors.StoreFull: Failure(507, "InsufficientStorage"),
+}
+
+AZURE_BLOB: Final[Table] = {
+    CacheError: Failure(500, ErrorCode.INTERNAL_ERROR),
+    errors.Refused: Failure(400, ErrorCode.INVALID_INPUT),
+    errors.MessageTooLarge: Failure(413, ErrorCode.REQUEST_BODY_TOO_LARGE),
+    errors.InvalidBlockList: Failure(400, ErrorCode.INVALID_BLOCK_LIST),
+    errors.InvalidRange: Failure(416, ErrorCode.INVALID_RANGE),
+    errors.RangeUnsatisfiable: Failure(416, ErrorCode.INVALID_RANGE),
+    errors.EntryExists: Failure(409, ErrorCode.BLOB_ALREADY_EXISTS),
+    errors.UploadTooLarge: Failure(413, ErrorCode.REQUEST_BODY_TOO_LARGE),
+    errors.NotAuthenticated: Failure(403, ErrorCode.AUTHENTICATION_FAILED),
+    errors.NotPermitted: Failure(403, ErrorCode.AUTHENTICATION_FAILED),
+    errors.LinkRefused: Failure(403, ErrorCode.AUTHENTICATION_FAILED),
+    errors.NotFound: Failure(404, ErrorCode.BLOB_NOT_FOUND),
+    errors.Misdirected: Failure(421, ErrorCode.INVALID_INPUT),
+    errors.Unavailable: Failure(503, ErrorCode.SERVER_BUSY),
+    # Azure's clients repeat 500 and 503: a full disk is neither (protocol §4.3).
+    errors.StoreFull: Failure(507, ErrorCode.INSUFFICIENT_STORAGE),
+}
+
+GITHUB_REST: Final[Table] = {
+    CacheError: Failure(500, ""),
+    errors.Refused: Failure(422, ""),
+    errors.MessageTooLarge: Failure(413, ""),
+    errors.EntryExists: Failure(409, ""),
+    errors.UploadTooLarge: Failure(413, ""),
+    errors.NotAuthenticated: Failure(401, ""),
+    errors.NotPermitted: Failure(403, ""),
+    errors.LinkRefused: Failure(403, ""),
+    errors.NotFound: Failure(404, ""),
+    errors.Misdirected: Failure(421, ""),
+    errors.Unavailable: Failure(503, ""),
+    errors.StoreFull: Failure(507, ""),
+}
+
+
+def failure_of(table: Table, error: CacheError) -> Failure:
+    """Return the row of the class of `error`, or else of the nearest class above it."""
+    for kind in type(error).__mro__:
+        if kind in table:
+            return table[kind]
+    raise LookupError(type(error).__name__)

@@ -1,0 +1,104 @@
+"""The secret of a server, from which every key that signs something is derived.
+
+The file holds 32 random bytes in hex. The one in the data folder is made on first use, readable by
+its owner alone, and refused when others may read it. A file that was named must exist, and its mode
+is left to whoever made it: containers mount their secrets readable by all.
+"""
+
+import hmac
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_IMODE
+from typing import Final
+
+from runcache.config import Settings
+from runcache.errors import InvalidSettings
+
+SECRET_BYTES: Final = 32
+
+# What keys are derived for.
+JOB_TOKENS: Final = "job tokens"
+LINKS: Final = "links"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A secret that signs nothing itself, and is never printed."""
+
+    secret: bytes = field(repr=False)
+
+    def derived(self, purpose: str) -> bytes:
+        """Return the key for one purpose: what is signed with it counts for nothing else."""
+        return hmac.digest(self.secret, f"runcache {purpose}".encode(), "sha256")
+
+
+def key_of(settings: Settings) -> SigningKey:
+    """Return the key of a server; that of its data folder is made when it is missing.
+
+    Raises:
+        InvalidSettings: there is none, or it cannot be used.
+    """
+    if settings.is_own_signing_key:
+        return own_signing_key(settings.signing_key_file)
+    return signing_key(settings.signing_key_file)
+
+
+def own_signing_key(file: Path) -> SigningKey:
+    """Return the key in a data folder, made first when it is missing.
+
+    Any number of processes may do so at once: all of them get the same key.
+
+    Raises:
+        InvalidSettings: the file cannot be written or read, is no key, or others may read it.
+    """
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            _create(file)
+        mode = S_IMODE(file.stat().st_mode)
+    except OSError as exc:
+        raise InvalidSettings(f"cannot make the signing key `{file}`: {exc.strerror}") from exc
+    if mode & 0o077:
+        raise InvalidSettings(
+            f"others may read the signing key `{file}`", hint=f"`chmod 600 {file}`"
+        )
+    return signing_key(file)
+
+
+def signing_key(file: Path) -> SigningKey:
+    """Return the key in a file that somebody else made.
+
+    Raises:
+        InvalidSettings: the file cannot be read, or is no key.
+    """
+    try:
+        secret = bytes.fromhex(file.read_text("ascii"))
+    except OSError as exc:
+        is_missing = isinstance(exc, FileNotFoundError)
+        raise InvalidSettings(
+            f"cannot read the signing key `{file}`: {exc.strerror}",
+            hint=f"`openssl rand -hex {SECRET_BYTES} > {file}` makes one" if is_missing else None,
+        ) from exc
+    except ValueError:
+        secret = b""
+    if len(secret) < SECRET_BYTES:
+        raise InvalidSettings(f"`{file}` is not a signing key: 64 hex digits are wanted")
+    return SigningKey(secret)
+
+
+def _create(file: Path) -> None:
+    draft = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as writer:
+            writer.write(f"{secrets.token_hex(SECRET_BYTES)}\n")
+            writer.flush()
+            os.fsync(writer.fileno())
+        # A link appears whole and replaces nothing: the first process wins, and all read its key.
+        os.link(draft, file)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,30 @@
+"""How the server logs, on stderr: a JSON object a line, or readable lines on a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure_logs(level: str) -> None:
+    """Send all events of at least `level` to stderr, those of libraries too."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if sys.stderr.isatty():
+        render: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer()]
+    else:
+        render = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*render])
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)

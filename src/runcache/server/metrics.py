@@ -1,0 +1,81 @@
+"""What `/metrics` shows. No label ever holds a key, a repository or a token."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+from runcache.model import Entry, Hit
+from runcache.retention import Reason
+from runcache.service import Observer
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 300)
+
+
+class Metrics(Observer):
+    """Counts what the service does and what the handlers answer, from the start of the process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._lookups = self._counter("lookups", "lookups by what they found", "result")
+        self._saved = self._counter("saved_entries", "entries that were committed")
+        self._saved_bytes = self._counter("saved_bytes", "bytes of committed entries")
+        self._damaged = self._counter("damaged_entries", "entries dropped since bytes were wrong")
+        self._evicted = self._counter("evicted_entries", "entries forgotten by a limit", "reason")
+        self._requests = self._counter("requests", "requests answered", "route", "status")
+        self._seconds = Histogram(
+            "runcache_request_seconds",
+            "time from the request's headers to the end of its answer",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._bytes = self._counter("transferred_bytes", "bytes of blobs", "direction")
+        self._in_flight = Gauge(
+            "runcache_transfers_in_flight",
+            "bodies of blobs that are being sent or received",
+            ("direction",),
+            registry=self._registry,
+        )
+
+    def found(self, hit: Hit) -> None:
+        """See `Observer.found`."""
+        self._lookups.labels(hit.kind.value).inc()
+
+    def missed(self, repository: str) -> None:  # noqa: ARG002  -- never a label
+        """See `Observer.missed`."""
+        self._lookups.labels("miss").inc()
+
+    def saved(self, entry: Entry) -> None:
+        """See `Observer.saved`."""
+        self._saved.inc()
+        self._saved_bytes.inc(entry.size_bytes)
+
+    def damaged(self, blob: str) -> None:  # noqa: ARG002  -- never a label
+        """See `Observer.damaged`."""
+        self._damaged.inc()
+
+    def evicted(self, reason: Reason, count: int) -> None:
+        """Count entries that a sweep forgot."""
+        self._evicted.labels(reason.value).inc(count)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def transferred(self, direction: str, size_bytes: int) -> None:
+        """Count bytes of blobs."""
+        self._bytes.labels(direction).inc(size_bytes)
+
+    def in_flight(self, direction: str) -> Gauge:
+        """Return the gauge of running transfers in one direction."""
+        return self._in_flight.labels(direction)
+
+    def exposition(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(f"runcache_{name}", help_text, labels, registry=self._registry)

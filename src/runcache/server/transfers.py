@@ -1,0 +1,129 @@
+"""The bodies of blobs: received in large pieces, sent by `sendfile`, and ended when they stall."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from runcache.errors import UploadInterrupted
+from runcache.server.metrics import Metrics
+from runcache.service import Piece
+
+SENT: Final = "sent"
+RECEIVED: Final = "received"
+STALLED_AFTER_SECONDS: Final = 60
+
+# struct tcp_info of Linux: tcpi_bytes_acked and tcpi_bytes_received.
+_TCP_INFO_BYTES: Final = 136
+_ACKED_AND_RECEIVED: Final = struct.Struct("@QQ")
+_ACKED_AT: Final = 120
+
+
+@dataclass(slots=True)
+class _Running:
+    transport: asyncio.Transport
+    moved_bytes: int
+    moved_at: float
+
+
+class Transfers:
+    """The transfers of this process that are running."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._running: dict[int, _Running] = {}
+        self._last_number = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._running)
+
+    async def received(self, request: web.Request) -> AsyncGenerator[bytes, None]:
+        """Yield the body of a request as it arrives.
+
+        Raises:
+            UploadInterrupted: it ended early.
+        """
+        with self._tracked(request, RECEIVED):
+            try:
+                async for data in request.content.iter_any():
+                    self._metrics.transferred(RECEIVED, len(data))
+                    yield data
+            except (web.RequestPayloadError, ConnectionError) as exc:
+                raise UploadInterrupted from exc
+
+    async def send(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        pieces: AsyncGenerator[Piece, None],
+    ) -> web.StreamResponse:
+        """Answer with pieces of files; `response` has the length of all of them as its own.
+
+        Raises:
+            BlobMissing: the first piece is missing, and nothing was answered yet.
+        """
+        loop = asyncio.get_running_loop()
+        async with aclosing(pieces):
+            piece = await anext(pieces, None)
+            await response.prepare(request)
+            with self._tracked(request, SENT) as transport:
+                try:
+                    while piece is not None:
+                        sent = await loop.sendfile(transport, piece.file, piece.offset, piece.count)
+                        self._metrics.transferred(SENT, sent)
+                        if sent != piece.count:
+                            message = "a part of a blob was cut off while it was sent"
+                            raise ConnectionAbortedError(message)  # noqa: TRY301  -- as if the disk had
+                        piece = await anext(pieces, None)
+                    await response.write_eof()
+                except BaseException:
+                    # Half a body must not look like a whole one.
+                    transport.abort()
+                    raise
+        return response
+
+    def end_stalled(self) -> int:
+        """Cut off transfers that moved no byte for a minute; to be called every few seconds."""
+        now = asyncio.get_running_loop().time()
+        ended = 0
+        for running in self._running.values():
+            moved_bytes = _moved_bytes(running.transport)
+            if moved_bytes != running.moved_bytes:
+                running.moved_bytes, running.moved_at = moved_bytes, now
+            elif now - running.moved_at >= STALLED_AFTER_SECONDS:
+                running.transport.abort()
+                ended += 1
+        return ended
+
+    @contextmanager
+    def _tracked(self, request: web.Request, direction: str) -> Iterator[asyncio.Transport]:
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            message = "the client went away"
+            raise ConnectionResetError(message)
+        self._last_number += 1
+        number = self._last_number
+        now = asyncio.get_running_loop().time()
+        self._running[number] = _Running(transport, _moved_bytes(transport), now)
+        with self._metrics.in_flight(direction).track_inprogress():
+            try:
+                yield transport
+            finally:
+                del self._running[number]
+
+
+def _moved_bytes(transport: asyncio.Transport) -> int:
+    """Return how many bytes the other side has acknowledged or sent on this connection."""
+    connection = transport.get_extra_info("socket")
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return 0
+    return sum(_ACKED_AND_RECEIVED.unpack_from(info, _ACKED_AT))
