@@ -11,6 +11,7 @@ CacheError
 │   │   ├── TooManyKeys
 │   │   ├── MalformedMessage    a body or header that is not of its protocol
 │   │   ├── MessageTooLarge     a body longer than any of its protocol
+│   │   ├── UploadInterrupted   the client went away in the middle of a body
 │   │   ├── InvalidBlockList
 │   │   ├── InvalidRange        a range of an upload that cannot be
 │   │   ├── RangeUnsatisfiable  a range of a download that lies outside the blob
@@ -32,8 +33,7 @@ CacheError
     ├── Draining
     ├── StoreFull
     ├── StoreUnavailable
-    ├── CatalogUnavailable
-    └── UploadInterrupted       the client went away in the middle of a body
+    └── CatalogUnavailable
 ```
 
 An error keeps its facts as attributes and, where there is a way out, a `hint` for a person. It
@@ -113,6 +113,13 @@ class MessageTooLarge(InvalidInput):
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"the body exceeds {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class UploadInterrupted(InvalidInput):
+    """A body that ended before its announced length."""
+
+    def __init__(self) -> None:
+        super().__init__("the request body ended early")
 
 
 class InvalidBlockList(InvalidInput):
@@ -264,10 +271,3 @@ class StoreUnavailable(Unavailable):
 
 class CatalogUnavailable(Unavailable):
     """The catalog failed in a way that is not the caller's fault."""
-
-
-class UploadInterrupted(Unavailable):
-    """A body that ended before its announced length."""
-
-    def __init__(self) -> None:
-        super().__init__("the request body ended early")

@@ -15,7 +15,7 @@ from runcache import retention
 from runcache.catalog.blobs import UnsettledBlob
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import BATCH, FoundEntry
-from runcache.errors import BlobMissing
+from runcache.errors import BlobMissing, InvalidSettings
 from runcache.model import Span
 from runcache.retention import Forgotten, Limits, Reason, References
 from runcache.store.blobs import BlobStore
@@ -79,6 +79,18 @@ class Maintenance:
         self._store = store
         self._limits = limits
         self._now = now
+
+    async def claim_store(self) -> None:
+        """Make sure that the store is this catalog's: to another one, all of it would be debris.
+
+        Raises:
+            InvalidSettings: it is another catalog's.
+        """
+        if not await self._store.claim(await self._catalog.identity()):
+            raise InvalidSettings(
+                "the store belongs to another catalog",
+                hint="name the catalog of this store, or an empty folder as `store`",
+            )
 
     async def sweep(self) -> tuple[ForgetReport, PruneReport] | None:
         """Forget and prune, unless another process is at it: then return `None`."""

@@ -30,6 +30,7 @@ from runcache.store.blobs import BlobStore
 # How long a blob that was found whole is taken for whole without another look.
 CHECKED_FOR_SECONDS: Final = 10
 _CHECKED_AT_MOST: Final = 10_000
+_ACTIVE_AT_MOST: Final = 10_000
 
 
 def now_ms() -> int:
@@ -163,7 +164,7 @@ class CacheService:
             now_ms=now,
             expires_at=now + self._limits.upload_ttl // timedelta(milliseconds=1),
         )
-        self._active_uploads[upload.blob] = time.monotonic()
+        self._note_active(upload.blob)
         return upload
 
     async def upload_of(self, grant: Grant, upload_id: int) -> Upload:
@@ -333,10 +334,7 @@ class CacheService:
     def uploads_in_flight(self, *, within_seconds: float) -> int:
         """Count the open uploads that this process heard of within the last `within_seconds`."""
         oldest = time.monotonic() - within_seconds
-        self._active_uploads = {
-            blob: at for blob, at in self._active_uploads.items() if at >= oldest
-        }
-        return len(self._active_uploads)
+        return sum(at >= oldest for at in self._active_uploads.values())
 
     def blobs_being_read(self) -> list[str]:
         """Return the names of the blobs that are being downloaded from this process."""
@@ -367,7 +365,7 @@ class CacheService:
             await self._require_space(announced_bytes or 0)
             async with self._store.receive(blob, name) as part:
                 async for data in body:
-                    self._active_uploads[blob] = time.monotonic()
+                    self._note_active(blob)
                     await part.write(data)
                     if limit_bytes is not None and part.size_bytes > limit_bytes:
                         raise UploadTooLarge(limit_bytes)
@@ -400,6 +398,13 @@ class CacheService:
         for observer in self._observers:
             observer.saved(entry)
         return entry
+
+    def _note_active(self, blob: str) -> None:
+        self._active_uploads.pop(blob, None)
+        self._active_uploads[blob] = time.monotonic()
+        if len(self._active_uploads) > _ACTIVE_AT_MOST:
+            # The one that was heard of longest ago, since each goes to the end when it is.
+            del self._active_uploads[next(iter(self._active_uploads))]
 
     async def _require_space(self, announced_bytes: int) -> None:
         free_bytes = await self._store.free_bytes()

@@ -41,8 +41,15 @@ class Blobs:
         self._connections = connections
 
     async def get(self, name: str) -> Blob | None:
-        """Return a committed blob: also a doomed one, as long as its bytes are there."""
-        statement = select(BLOBS).where(BLOBS.c.name == name, BLOBS.c.size_bytes.is_not(None))
+        """Return a committed blob: also a doomed one, but none whose bytes are suspect."""
+        suspect = (
+            select(ENTRIES.c.id)
+            .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
+            .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.is_suspect.is_(True))
+        )
+        statement = select(BLOBS).where(
+            BLOBS.c.name == name, BLOBS.c.size_bytes.is_not(None), ~suspect.exists()
+        )
         row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
         return None if row is None else Blob(row.name, row.size_bytes, row.created_at)
 

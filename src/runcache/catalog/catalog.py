@@ -4,6 +4,7 @@
 them together.
 """
 
+import secrets
 from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy import Connection, delete, select
@@ -35,6 +36,19 @@ class Catalog:
     def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
         """See `Connections.exclusively`."""
         return self._connections.exclusively(name)
+
+    async def identity(self) -> str:
+        """Return what tells this catalog from all others: 32 hexadecimal characters."""
+
+        def work(connection: Connection) -> str:
+            known: str | None = connection.scalar(select(FACTS.c.value).where(FACTS.c.name == "id"))
+            if known is not None:
+                return known
+            made = secrets.token_hex(16)
+            connection.execute(FACTS.insert().values(name="id", value=made))
+            return made
+
+        return await self._connections.write(work)
 
     async def exchange_fact(self, name: str, value: str) -> str | None:
         """Record that `name` is now `value`, and return what it was."""

@@ -199,8 +199,16 @@ class Entries:
             connection.execute(
                 update(ENTRIES).where(ENTRIES.c.id.in_(unproven)).values(is_suspect=True)
             )
-            lost = list(connection.scalars(unproven.where(BLOBS.c.sha256.is_(None))))
-            return _forget(connection, lost, now_ms=now_ms, link_ms=0)
+            lost = connection.execute(
+                unproven.add_columns(BLOBS.c.id).where(BLOBS.c.sha256.is_(None))
+            ).all()
+            for start in range(0, len(lost), BATCH):
+                batch = lost[start : start + BATCH]
+                _forget(connection, [row.entry_id for row in batch], now_ms=now_ms, link_ms=0)
+                # Without a size no link leads to a blob any more.
+                torn = BLOBS.c.id.in_([row.id for row in batch])
+                connection.execute(update(BLOBS).where(torn).values(size_bytes=None))
+            return len(lost)
 
         return await self._connections.write(work)
 

@@ -71,8 +71,8 @@ class SqliteConnections:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._reader, _close, self._read_connection)
         await loop.run_in_executor(self._writer, _close, self._write_connection)
-        self._reader.shutdown()
-        self._writer.shutdown()
+        self._reader.shutdown(wait=False)
+        self._writer.shutdown(wait=False)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.read`."""

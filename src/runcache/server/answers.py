@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from runcache.errors import CacheError
 from runcache.server import artifactcache, azure_blob, github_rest, twirp
 from runcache.server.context import METRICS, require_own_authority
+from runcache.server.transfers import MOVED_BYTES
 from runcache.wire import azure_blob as azure_wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,6 +53,7 @@ async def canonical_log_line(request: web.Request, handler: Handler) -> web.Stre
             route=route,
             status=status,
             seconds=round(seconds, 4),
+            blob_bytes=request.get(MOVED_BYTES, 0),
             repository=request.get("repository"),
             request_id=request_id,
             remote=request.remote,

@@ -1,5 +1,6 @@
 """The wiring: what is built of what, and every route on one screen."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +11,10 @@ from aiohttp import web
 from runcache.catalog.sqlite import open_catalog
 from runcache.config import Settings
 from runcache.maintenance import Maintenance
-from runcache.server import artifactcache, azure_blob, context, github_rest, ops, twirp
+from runcache.server import artifactcache, azure_blob, context, github_rest, keys, ops, twirp
 from runcache.server.answers import add_common_headers, canonical_log_line, errors_in_dialect
 from runcache.server.auth import JobTokens
 from runcache.server.background import Background
-from runcache.server.keys import own_signing_key, signing_key
 from runcache.server.links import PATH as LINK_PATH
 from runcache.server.links import Links
 from runcache.server.metrics import Metrics
@@ -55,17 +55,14 @@ class Wired:
 @asynccontextmanager
 async def wired(settings: Settings) -> AsyncIterator[Wired]:
     """Open catalog and store, and build everything above them; close all of it on the way out."""
-    key = (
-        own_signing_key(settings.signing_key_file)
-        if settings.is_own_signing_key
-        else signing_key(settings.signing_key_file)
-    )
+    key = await asyncio.to_thread(keys.key_of, settings)
     metrics = Metrics()
     transfers = Transfers(metrics)
     store = LocalStore(settings.store)
     try:
         async with open_catalog(settings.catalog) as catalog:
             maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
+            await maintenance.claim_store()
             background = Background(maintenance, transfers, metrics, settings)
             service = CacheService(
                 catalog,
@@ -82,8 +79,10 @@ async def wired(settings: Settings) -> AsyncIterator[Wired]:
             )
             app[context.SETTINGS] = settings
             app[context.SERVICE] = service
-            app[context.JOB_TOKENS] = JobTokens(key.derived("job tokens"), now=now_ms)
-            app[context.LINKS] = Links(key.derived("links"), link_ttl=settings.link_ttl, now=now_ms)
+            app[context.JOB_TOKENS] = JobTokens(key.derived(keys.JOB_TOKENS), now=now_ms)
+            app[context.LINKS] = Links(
+                key.derived(keys.LINKS), link_ttl=settings.link_ttl, now=now_ms
+            )
             app[context.METRICS] = metrics
             app[context.TRANSFERS] = transfers
             app.on_response_prepare.append(add_common_headers)

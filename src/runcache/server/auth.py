@@ -65,10 +65,7 @@ class JobTokens:
         name = repository_name(repository)
         now = self._now() // 1000
         claims = {
-            "ac": json.dumps(
-                [{"Scope": s.scope, "Permission": int(s.permission)} for s in scopes],
-                separators=(",", ":"),
-            ),
+            "ac": _json([{"Scope": s.scope, "Permission": int(s.permission)} for s in scopes]),
             "scp": f"Actions.Results:{uuid.uuid4()}:{uuid.uuid4()}",
             "repository": name,
             "repository_id": repository_id(name),
@@ -79,9 +76,7 @@ class JobTokens:
             "exp": now + int(ttl.total_seconds()),
         }
         header = {"alg": "HS256", "typ": "JWT"}
-        return jws.serialize_compact(
-            header, json.dumps(claims, separators=(",", ":")), self._key, _ALGORITHMS
-        )
+        return jws.serialize_compact(header, _json(claims), self._key, _ALGORITHMS)
 
     def grant(self, token: str) -> Grant:
         """Return what the bearer of `token` may do.
@@ -208,6 +203,10 @@ def _password(credentials: str) -> str | None:
     except ValueError:
         return None
     return decoded.partition(":")[2] or None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -1,5 +1,6 @@
 """What handlers find in the application, and how they read a request."""
 
+import asyncio
 import ipaddress
 import re
 from typing import Final
@@ -8,7 +9,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from runcache.config import Settings
-from runcache.errors import MalformedMessage, MessageTooLarge, Misdirected, NotAuthenticated
+from runcache.errors import (
+    MalformedMessage,
+    MessageTooLarge,
+    Misdirected,
+    NotAuthenticated,
+    UploadInterrupted,
+)
 from runcache.model import ApiToken, Grant
 from runcache.server.auth import JobTokens, digest_of, not_authenticated, token_in, valid_api_token
 from runcache.server.links import Links
@@ -23,6 +30,7 @@ METRICS: Final = web.AppKey("metrics", Metrics)
 TRANSFERS: Final = web.AppKey("transfers", Transfers)
 SETTINGS: Final = web.AppKey("settings", Settings)
 
+MESSAGE_SECONDS: Final = 60
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -59,19 +67,19 @@ async def body_of(request: web.Request, limit_bytes: int) -> bytes:
 
     Raises:
         MessageTooLarge: it is longer.
-        MalformedMessage: it ended early.
+        UploadInterrupted: it ended early, or did not come within a minute.
     """
     pieces: list[bytes] = []
     size_bytes = 0
     try:
-        async for piece in request.content.iter_any():
-            size_bytes += len(piece)
-            if size_bytes > limit_bytes:
-                raise MessageTooLarge(limit_bytes)
-            pieces.append(piece)
-    except web.RequestPayloadError as exc:
-        message = "the body ended early"
-        raise MalformedMessage(message) from exc
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            async for piece in request.content.iter_any():
+                size_bytes += len(piece)
+                if size_bytes > limit_bytes:
+                    raise MessageTooLarge(limit_bytes)
+                pieces.append(piece)
+    except (web.RequestPayloadError, ConnectionError, TimeoutError) as exc:
+        raise UploadInterrupted from exc
     return b"".join(pieces)
 
 

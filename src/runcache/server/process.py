@@ -76,13 +76,14 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 @asynccontextmanager
 async def listening(settings: Settings, server: Wired) -> AsyncIterator[str]:
     """Accept connections, and yield the address; on the way out end all of them."""
+    tls = await asyncio.to_thread(_tls, settings)
     runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         listener = await asyncio.get_running_loop().create_server(
             lambda: _connection(runner),
             sock=_bound_socket(settings),
-            ssl=_tls(settings),
+            ssl=tls,
             backlog=BACKLOG,
         )
         try:

@@ -17,6 +17,8 @@ from runcache.service import Piece
 SENT: Final = "sent"
 RECEIVED: Final = "received"
 STALLED_AFTER_SECONDS: Final = 60
+# Where a request keeps how many bytes of a blob it moved, for its line in the log.
+MOVED_BYTES: Final = "moved_bytes"
 
 # struct tcp_info of Linux: tcpi_bytes_acked and tcpi_bytes_received.
 _TCP_INFO_BYTES: Final = 136
@@ -53,7 +55,7 @@ class Transfers:
         with self._tracked(request, RECEIVED):
             try:
                 async for data in request.content.iter_any():
-                    self._metrics.transferred(RECEIVED, len(data))
+                    self._count(request, RECEIVED, len(data))
                     yield data
             except (web.RequestPayloadError, ConnectionError) as exc:
                 raise UploadInterrupted from exc
@@ -77,7 +79,7 @@ class Transfers:
                 try:
                     while piece is not None:
                         sent = await loop.sendfile(transport, piece.file, piece.offset, piece.count)
-                        self._metrics.transferred(SENT, sent)
+                        self._count(request, SENT, sent)
                         if sent != piece.count:
                             message = "a part of a blob was cut off while it was sent"
                             raise ConnectionAbortedError(message)  # noqa: TRY301  -- as if the disk had
@@ -101,6 +103,10 @@ class Transfers:
                 running.transport.abort()
                 ended += 1
         return ended
+
+    def _count(self, request: web.Request, direction: str, size_bytes: int) -> None:
+        request[MOVED_BYTES] = request.get(MOVED_BYTES, 0) + size_bytes
+        self._metrics.transferred(direction, size_bytes)
 
     @contextmanager
     def _tracked(self, request: web.Request, direction: str) -> Iterator[asyncio.Transport]:

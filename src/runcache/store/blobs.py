@@ -92,6 +92,10 @@ class BlobStore(Protocol):
         """Yield the names of all blobs, in lists of bounded size."""
         ...
 
+    async def claim(self, catalog_id: str) -> bool:
+        """Make the store that of a catalog, and say whether it is: `False` if it is another's."""
+        ...
+
     async def free_bytes(self) -> int:
         """Return how many bytes can still be stored."""
         ...

@@ -1,6 +1,7 @@
 """Every name in a store, once.
 
 ```
+catalog-id                            which catalog knows what is in here
 3f/                                   the first two characters of the blob's name
   3fa9…/                              a blob: 32 random hexadecimal characters
     0c51…                             a part: 16 random hexadecimal characters, as it was received
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from runcache.errors import BlobMissing
+
+CATALOG_ID: Final = "catalog-id"
 
 _BLOB_NAME: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _PART_NAME: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,9 +41,9 @@ class LocalStore:
         self._patient_thread = ThreadPoolExecutor(1, thread_name_prefix="store-settle")
 
     def close(self) -> None:
-        """End the threads, once what they do is done."""
-        self._threads.shutdown()
-        self._patient_thread.shutdown()
+        """End the threads, once what they do is done; do not wait for that."""
+        self._threads.shutdown(wait=False)
+        self._patient_thread.shutdown(wait=False)
 
     @asynccontextmanager
     async def receive(self, blob: str, part: str) -> AsyncIterator["LocalPart"]:
@@ -98,6 +99,10 @@ class LocalStore:
             names = await self._patiently(_blob_names, self._root / shard)
             if names:
                 yield names
+
+    async def claim(self, catalog_id: str) -> bool:
+        """See `BlobStore.claim`."""
+        return await self.run(_claim, self._root / layout.CATALOG_ID, catalog_id)
 
     async def free_bytes(self) -> int:
         """See `BlobStore.free_bytes`."""
@@ -250,6 +255,20 @@ def _blob_names(folder: Path) -> list[str]:
         return [entry.name for entry in os.scandir(folder) if layout.is_blob_name(entry.name)]
     except FileNotFoundError:
         return []
+
+
+def _claim(file: Path, catalog_id: str) -> bool:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    draft.write_text(catalog_id, "ascii")
+    try:
+        # A link appears whole and replaces nothing: of two catalogs the first one wins.
+        os.link(draft, file)
+    except FileExistsError:
+        return file.read_text("ascii") == catalog_id
+    finally:
+        draft.unlink()
+    return True
 
 
 def _free_bytes(root: Path) -> int:

@@ -1,0 +1,86 @@
+"""What a command says, and how it ends: data on stdout, talk on stderr, no colour anywhere."""
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from runcache.errors import (
+    CacheError,
+    InvalidInput,
+    InvalidSettings,
+    LinkRefused,
+    NotAuthenticated,
+    NotPermitted,
+)
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+DAMAGE_FOUND: Final = 4
+NOT_PERMITTED: Final = 5
+INTERRUPTED: Final = 130
+
+# An error that is not listed ends as the nearest of its parents that is.
+EXIT_CODES: Final[Mapping[type[CacheError], int]] = {
+    CacheError: FAILED,
+    InvalidInput: WRONG_USAGE,
+    InvalidSettings: WRONG_USAGE,
+    LinkRefused: NOT_PERMITTED,
+    NotAuthenticated: NOT_PERMITTED,
+    NotPermitted: NOT_PERMITTED,
+}
+
+
+def example(command: str) -> str:
+    """Return the epilogue of a command's help: an example on a line of its own, to be copied."""
+    return f"\b\nExample:\n  {command}"
+
+
+def exit_code_of(error: CacheError) -> int:
+    """Return the exit code of a command that ends with `error`."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
+@dataclass(slots=True)
+class Console:
+    """Where a command talks to, as its `--json`, `-q` and `-v` say."""
+
+    as_json: bool = False
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+    def show(self, text: str, value: object) -> None:
+        """Print the result of a command: `value` as JSON if that was asked for, else `text`."""
+        if self.as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        elif text:
+            click.echo(text)
+
+    def talk(self, text: str) -> None:
+        """Tell a person what is going on."""
+        if not self.is_quiet:
+            click.echo(text, err=True)
+
+    def fail(self, message: str, hint: str | None = None) -> None:
+        """Say what went wrong, and the way out if there is one."""
+        click.echo(f"error: {message}", err=True)
+        if hint is not None:
+            click.echo(f"hint: {hint}", err=True)
+
+    def fail_unexpectedly(self, error: Exception) -> None:
+        """Own up to a mistake of ours; only `-v` shows where it is."""
+        if self.is_verbose:
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        hint = "please report it" if self.is_verbose else "please report it with the output of `-v`"
+        self.fail(f"this is a mistake in runcache: {type(error).__name__}: {error}", hint)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun, such as `1 entry` or `2 entries`."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{count} {noun}s"

@@ -1,0 +1,64 @@
+"""The command `runcache`: its commands, and what becomes of errors."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from runcache import __version__
+from runcache.cli.console import DONE, FAILED, INTERRUPTED, Console, example, exit_code_of
+from runcache.cli.lazy import LazyGroup
+from runcache.errors import CacheError
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "serve": ("serve:command", "serve a cache to jobs"),
+        "token": ("token:command", "make, list and revoke tokens"),
+        "env": ("env:command", "print the variables that point a job at the cache"),
+        "config": ("config:command", "show the settings, and where each comes from"),
+        "forget": ("forget:command", "forget entries that the limits do not keep"),
+        "prune": ("prune:command", "reclaim the bytes that nothing refers to"),
+        "check": ("check:command", "verify that every entry is whole"),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("runcache serve --data .runcache"),
+)
+@click.version_option(__version__, message="runcache %(version)s")
+def commands() -> None:
+    """Dependency caching for CI jobs, with the semantics of actions/cache."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; no error leaves as a traceback."""
+    console = Console()
+    try:
+        status = commands.main(args, prog_name="runcache", standalone_mode=False, obj=console)
+    except click.Abort:
+        return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message(), err=True)
+        return exc.exit_code
+    except click.ClickException as exc:
+        console.fail(*_in_our_words(exc))
+        return exc.exit_code
+    except CacheError as exc:
+        console.fail(str(exc), exc.hint)
+        return exit_code_of(exc)
+    except Exception as exc:  # noqa: BLE001  -- the last resort: nobody else would say it kindly
+        console.fail_unexpectedly(exc)
+        return FAILED
+    return status if isinstance(status, int) else DONE
+
+
+def _in_our_words(exc: click.ClickException) -> tuple[str, str | None]:
+    message = exc.format_message().strip().removesuffix(".").replace("'", "`")
+    hint = None
+    if isinstance(exc, click.UsageError) and exc.ctx is not None:
+        hint = f"`{exc.ctx.command_path} --help` shows how"
+    return message[:1].lower() + message[1:], hint
+
+
+if __name__ == "__main__":
+    sys.exit(main())

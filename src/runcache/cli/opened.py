@@ -1,0 +1,54 @@
+"""The catalog and the store of a cache, opened for one act."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from typing import Any, TypeVar
+
+from runcache.catalog.catalog import Catalog
+from runcache.catalog.sqlite import open_catalog
+from runcache.config import Settings
+from runcache.errors import InvalidSettings
+from runcache.maintenance import Maintenance
+from runcache.service import now_ms
+from runcache.store.local import LocalStore
+
+T = TypeVar("T")
+
+
+def in_catalog(settings: Settings, act: Callable[[Catalog], Coroutine[Any, Any, T]]) -> T:
+    """Return what `act` does in a catalog that exists.
+
+    None is made here: an empty catalog knows no blob, and pruning by it would delete every byte of
+    a store.
+
+    Raises:
+        InvalidSettings: there is no catalog at this place.
+    """
+    if not settings.catalog.is_file():
+        raise InvalidSettings(
+            f"there is no cache: `{settings.catalog}` does not exist",
+            hint="name the folder of the server with `--data` or `RUNCACHE_DATA`",
+        )
+
+    async def run() -> T:
+        async with open_catalog(settings.catalog) as catalog:
+            return await act(catalog)
+
+    return asyncio.run(run())
+
+
+def upkeep(settings: Settings, act: Callable[[Maintenance], Coroutine[Any, Any, T]]) -> T:
+    """Return what `act` does to a cache that exists.
+
+    Raises:
+        InvalidSettings: there is no cache at this place, or its store is another's.
+    """
+    with closing(LocalStore(settings.store)) as store:
+
+        async def run(catalog: Catalog) -> T:
+            maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
+            await maintenance.claim_store()
+            return await act(maintenance)
+
+        return in_catalog(settings, run)

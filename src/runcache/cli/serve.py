@@ -1,0 +1,30 @@
+"""`runcache serve`: the server, in the foreground."""
+
+import asyncio
+
+import click
+
+from runcache.cli.console import Console, example
+from runcache.cli.options import ALL, talking, with_settings
+from runcache.config import Loaded
+from runcache.server.process import serve
+
+
+@click.command(
+    "serve",
+    epilog=example("runcache serve --port 8480 --data /var/lib/runcache --repo-limit 20GB"),
+)
+@talking
+@with_settings(*ALL)
+def command(console: Console, *, loaded: Loaded) -> None:
+    """Serve a cache to jobs, until SIGTERM or Ctrl-C.
+
+    Each setting is a flag, else a variable such as RUNCACHE_REPO_LIMIT, else a line of
+    runcache.toml such as repo_limit = "20GB". Sizes have units like GB and GiB, durations s, m, h
+    and d.
+    """
+
+    def announce(url: str) -> None:
+        console.show(f"serving on {url}", {"url": url})
+
+    asyncio.run(serve(loaded.settings, announce=announce))

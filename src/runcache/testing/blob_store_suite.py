@@ -1,0 +1,256 @@
+"""What every store must do, as tests: subclass `BlobStoreSuite` and supply the fixture `store`.
+
+```python
+class TestLocalStore(BlobStoreSuite):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[BlobStore]:
+        with closing(LocalStore(tmp_path)) as store:
+            yield store
+```
+
+The store must be empty. `pytest.register_assert_rewrite("runcache.testing.blob_store_suite")` in a
+`conftest.py` makes failures tell what they compared. Unlike its neighbours this module needs pytest.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+
+from runcache.errors import BlobMissing
+from runcache.model import Part
+from runcache.store import layout
+from runcache.store.blobs import BlobStore
+
+BLOB: Final = "0" * 32
+OTHER_BLOB: Final = "f" * 32
+PART: Final = "0" * 16
+OTHER_PART: Final = "f" * 16
+NO_NAMES: Final = ("", ".", "..", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, f"{BLOB}\n")
+
+
+async def put(store: BlobStore, blob: str, part: str, *pieces: bytes) -> Part:
+    """Store a part, and return it as the catalog would know it."""
+    async with store.receive(blob, part) as incoming:
+        for piece in pieces:
+            await incoming.write(piece)
+        incoming.hand_over()
+        return Part(part, 0, incoming.size_bytes)
+
+
+async def get(store: BlobStore, blob: str, part: Part) -> bytes:
+    """Return the bytes of a part."""
+    async with store.open(blob, part) as file:
+        return await asyncio.to_thread(file.read)
+
+
+async def names_in(store: BlobStore) -> list[str]:
+    """Return the names of all blobs."""
+    return [name async for page in store.names() for name in page]
+
+
+class BlobStoreSuite:
+    """The contract of `BlobStore`."""
+
+    async def test_what_was_received_can_be_read(self, store: BlobStore) -> None:
+        part = await put(store, BLOB, PART, b"in ", b"", b"pieces")
+
+        assert part.size_bytes == len(b"in pieces")
+        assert await get(store, BLOB, part) == b"in pieces"
+
+    async def test_a_part_may_be_empty(self, store: BlobStore) -> None:
+        part = await put(store, BLOB, PART)
+
+        assert await get(store, BLOB, part) == b""
+        assert await store.has_all(BLOB, [part])
+
+    async def test_parts_are_told_apart_by_both_names(self, store: BlobStore) -> None:
+        places = [(blob, part) for blob in (BLOB, OTHER_BLOB) for part in (PART, OTHER_PART)]
+        parts = [await put(store, blob, part, f"{blob}{part}".encode()) for blob, part in places]
+
+        for (blob, name), part in zip(places, parts, strict=True):
+            assert await get(store, blob, part) == f"{blob}{name}".encode()
+
+    async def test_many_parts_can_be_received_at_once(self, store: BlobStore) -> None:
+        names = [f"{number:016x}" for number in range(40)]
+
+        parts = await asyncio.gather(
+            *(put(store, BLOB, name, name.encode(), b"!") for name in names)
+        )
+
+        assert [await get(store, BLOB, part) for part in parts] == [
+            f"{name}!".encode() for name in names
+        ]
+
+    async def test_a_part_that_nobody_took_over_is_deleted(self, store: BlobStore) -> None:
+        async with store.receive(BLOB, PART) as incoming:
+            await incoming.write(b"data")
+
+        assert not await store.has_all(BLOB, [Part(PART, 0, 4)])
+        with pytest.raises(BlobMissing):
+            await get(store, BLOB, Part(PART, 0, 4))
+
+    async def test_a_part_whose_receiving_failed_is_deleted(self, store: BlobStore) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await _fail_receiving(store)
+
+        assert await store.unclaimed(BLOB) == []
+
+    async def test_a_part_that_was_taken_over_stays_whatever_happens_then(
+        self, store: BlobStore
+    ) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await _fail_receiving(store, after_hand_over=True)
+
+        assert await get(store, BLOB, Part(PART, 0, 4)) == b"data"
+
+    async def test_a_part_of_another_size_is_missing(self, store: BlobStore) -> None:
+        await put(store, BLOB, PART, b"data")
+
+        for size_bytes in (0, 3, 5):
+            changed = Part(PART, 0, size_bytes)
+            assert not await store.has_all(BLOB, [changed])
+            with pytest.raises(BlobMissing):
+                await get(store, BLOB, changed)
+            with pytest.raises(BlobMissing):
+                await store.feed(BLOB, [changed], hashlib.sha256())
+
+    async def test_what_was_never_received_is_missing(self, store: BlobStore) -> None:
+        part = await put(store, BLOB, PART, b"data")
+
+        for blob, name in ((BLOB, OTHER_PART), (OTHER_BLOB, PART)):
+            absent = Part(name, 0, part.size_bytes)
+            assert not await store.has_all(blob, [absent])
+            with pytest.raises(BlobMissing):
+                await get(store, blob, absent)
+            with pytest.raises(BlobMissing):
+                await store.feed(blob, [absent], hashlib.sha256())
+
+    async def test_all_parts_must_be_there(self, store: BlobStore) -> None:
+        first = await put(store, BLOB, PART, b"first")
+        second = Part(OTHER_PART, 5, 6)
+
+        assert not await store.has_all(BLOB, [first, second])
+        await put(store, BLOB, OTHER_PART, b"second")
+        assert await store.has_all(BLOB, [first, second])
+        assert await store.has_all(BLOB, [])
+
+    @pytest.mark.parametrize("name", NO_NAMES)
+    async def test_a_name_that_none_can_have_is_missing(self, store: BlobStore, name: str) -> None:
+        part = await put(store, BLOB, PART, b"data")
+
+        with pytest.raises(BlobMissing):
+            await get(store, name, part)
+        with pytest.raises(BlobMissing):
+            await get(store, BLOB, Part(name, 0, 4))
+        with pytest.raises(BlobMissing):
+            await put(store, name, PART, b"data")
+
+    async def test_bytes_are_hashed_in_the_order_of_the_parts(self, store: BlobStore) -> None:
+        size_bytes = 3 * 1024 * 1024 + 1
+        big = await put(store, BLOB, OTHER_PART, b"x" * size_bytes)
+        small = await put(store, BLOB, PART, b"small")
+
+        hasher = hashlib.sha256()
+        await store.feed(BLOB, [small, big], hasher)
+
+        assert hasher.digest() == hashlib.sha256(b"small" + b"x" * size_bytes).digest()
+
+    async def test_a_part_that_is_being_written_is_claimed(self, store: BlobStore) -> None:
+        await put(store, BLOB, PART, b"whole")
+
+        async with store.receive(BLOB, OTHER_PART) as incoming:
+            await incoming.write(b"half")
+            claimed = await store.unclaimed(BLOB)
+            incoming.hand_over()
+
+        assert claimed == [PART]
+        assert sorted(await store.unclaimed(BLOB)) == [PART, OTHER_PART]
+
+    async def test_a_part_may_be_deleted_while_it_is_written(self, store: BlobStore) -> None:
+        async with store.receive(BLOB, PART) as incoming:
+            await incoming.write(b"da")
+            await store.delete(BLOB)
+            await incoming.write(b"ta")
+            incoming.hand_over()
+
+        assert not await store.has_all(BLOB, [Part(PART, 0, 4)])
+
+    async def test_what_is_open_is_read_to_its_end_though_it_is_deleted(
+        self, store: BlobStore
+    ) -> None:
+        data = b"x" * 3_000_000
+        part = await put(store, BLOB, PART, data)
+
+        async with store.open(BLOB, part) as file:
+            first = await asyncio.to_thread(file.read, 1000)
+            await store.delete(BLOB)
+            rest = await asyncio.to_thread(file.read)
+
+        assert first + rest == data
+        with pytest.raises(BlobMissing):
+            await get(store, BLOB, part)
+
+    async def test_deleted_parts_are_gone_and_others_stay(self, store: BlobStore) -> None:
+        part = await put(store, BLOB, PART, b"stays")
+        await put(store, BLOB, OTHER_PART, b"goes")
+
+        await store.delete_parts(BLOB, [OTHER_PART, "1" * 16])
+        await store.delete_parts(BLOB, [OTHER_PART])
+
+        assert await store.unclaimed(BLOB) == [PART]
+        assert await get(store, BLOB, part) == b"stays"
+
+    async def test_deleting_what_is_not_there_is_no_error(self, store: BlobStore) -> None:
+        await store.delete(BLOB)
+        await store.delete_parts(BLOB, [PART])
+        await put(store, BLOB, PART, b"data")
+        await store.delete(BLOB)
+        await store.delete(BLOB)
+
+        assert await store.unclaimed(BLOB) == []
+        assert await names_in(store) == []
+
+    async def test_each_blob_is_listed_once(self, store: BlobStore) -> None:
+        blobs = [layout.new_blob_name() for _ in range(50)]
+        await asyncio.gather(
+            *(put(store, blob, part, b"data") for blob in blobs for part in (PART, OTHER_PART))
+        )
+
+        assert sorted(await names_in(store)) == sorted(blobs)
+
+    async def test_a_blob_can_be_synced_whatever_became_of_it(self, store: BlobStore) -> None:
+        part = await put(store, BLOB, PART, b"data")
+
+        await store.sync(BLOB)
+        await store.sync(OTHER_BLOB)
+
+        assert await get(store, BLOB, part) == b"data"
+        assert await names_in(store) == [BLOB]
+
+    async def test_there_is_room(self, store: BlobStore) -> None:
+        assert await store.free_bytes() > 0
+
+    async def test_reading_writing_and_deleting_do_not_get_in_each_others_way(
+        self, store: BlobStore
+    ) -> None:
+        async def live(number: int) -> Sequence[bytes]:
+            blob = f"{number % 4:032x}"
+            name = f"{number:016x}"
+            part = await put(store, blob, name, name.encode())
+            read = await get(store, blob, part)
+            await store.delete_parts(blob, [name])
+            return read, name.encode()
+
+        for read, written in await asyncio.gather(*map(live, range(60))):
+            assert read == written
+
+
+async def _fail_receiving(store: BlobStore, *, after_hand_over: bool = False) -> None:
+    async with store.receive(BLOB, PART) as incoming:
+        await incoming.write(b"data")
+        if after_hand_over:
+            incoming.hand_over()
+        raise ZeroDivisionError
