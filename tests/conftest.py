@@ -44,6 +44,7 @@ MAY_BLOCK: Final = (
     # An import happens once; the modules that are late are late for the sake of start-up.
     ("<frozen importlib._bootstrap>", "_find_and_load"),
     # It reads from /proc, which is memory.
+    ("prometheus_client/process_collector.py", "__init__"),
     ("prometheus_client/process_collector.py", "collect"),
 )
 

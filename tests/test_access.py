@@ -149,7 +149,9 @@ def test_a_grant_without_any_scope_reads_nothing() -> None:
         _ = grant_for(()).readable_scopes
 
 
-@pytest.mark.parametrize("ref", ["main", "", "refs", "refs/", "refs/heads", "refs/heads/", "heads/x"])
+@pytest.mark.parametrize(
+    "ref", ["main", "", "refs", "refs/", "refs/heads", "refs/heads/", "heads/x"]
+)
 def test_a_ref_that_is_not_full_is_refused_with_examples(ref: str) -> None:
     with pytest.raises(InvalidRef) as refusal:
         scopes_for(ref=ref)
@@ -160,8 +162,10 @@ def test_a_ref_that_is_not_full_is_refused_with_examples(ref: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a b", "a\nb", "a\0b", "a..b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a@{b"]
-    + ["a//b", "a/", "a.", "a.lock", "a.lock/b", "a/.b", "\ud800", "x" * 1024],
+    [
+        *("a b", "a\nb", "a\0b", "a..b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a@{b"),
+        *("a//b", "a/", "a.", "a.lock", "a.lock/b", "a/.b", "\ud800", "x" * 1024),
+    ],
 )
 def test_a_name_that_git_would_refuse_is_refused(name: str) -> None:
     for arguments in ({"ref": f"refs/heads/{name}"}, {"ref": MAIN, "base_ref": name}):
@@ -169,7 +173,9 @@ def test_a_name_that_git_would_refuse_is_refused(name: str) -> None:
             scopes_for(**arguments)
 
 
-@pytest.mark.parametrize("name", ["feature/a", "a.b", "ä", "refs-like", "1", "a@b", "dependabot/npm"])
+@pytest.mark.parametrize(
+    "name", ["feature/a", "a.b", "ä", "refs-like", "1", "a@b", "dependabot/npm"]
+)
 def test_short_names_are_branches(name: str) -> None:
     assert scopes_for(ref=MAIN, base_ref=name)[1].scope == f"refs/heads/{name}"
 
@@ -196,8 +202,10 @@ def test_a_repository_is_filed_under_lower_case() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "octo", "octo/", "/hello", "octo/hello/x", "octo/..", "./hello", "octo/he llo", "octo/\0"]
-    + ["octo/hello\n", "öcto/hello", "\N{KELVIN SIGN}ube/hello", "octo/" + "x" * 101],
+    [
+        *("", "octo", "octo/", "/hello", "octo/hello/x", "octo/..", "./hello", "octo/he llo"),
+        *("octo/\0", "octo/hello\n", "öcto/hello", "\N{KELVIN SIGN}ube/hello", "octo/" + "x" * 101),
+    ],
 )
 def test_what_is_not_owner_and_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidRepository):

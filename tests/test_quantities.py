@@ -69,7 +69,9 @@ def test_a_duration_is_read_with_its_unit(text: str, duration: timedelta) -> Non
 
 @pytest.mark.parametrize("text", ["", "30", "s", "-1s", "1.5h", "1h30m", "7D", "1M", "1w", "none"])
 def test_what_is_not_a_duration_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(ValueError, match=r"`.*` is not a duration such as `30s`, `5m`, `1h` or `7d`"):
+    with pytest.raises(
+        ValueError, match=r"`.*` is not a duration such as `30s`, `5m`, `1h` or `7d`"
+    ):
         parse_duration(text)
 
 

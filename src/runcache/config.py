@@ -35,8 +35,8 @@ _VARIABLES: Final = {variable_of(name): name for name in _NAMES}
 class Settings:
     """All settings of a server, each named as its flag. Sizes are bytes, paths are absolute.
 
-    `store` is the folder that `blobs/` is in, `catalog` the file of the facts; `public_url` has no
-    final slash.
+    `store` is the folder of the blobs, `catalog` the file of the facts; `public_url` has no final
+    slash.
     """
 
     host: str

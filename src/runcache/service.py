@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO, Final
@@ -248,10 +248,10 @@ class CacheService:
         upload = await self._catalog.uploads.of_key(
             grant.repository, scope, wanted.text, of_version.text, now_ms=self._now()
         )
-        if upload is not None:
-            if upload.job != grant.job:
-                raise UploadGone
-            return await self._commit(upload, size_bytes)
+        if upload is not None and upload.job == grant.job:
+            # A finalize that is repeated before the first one was answered finds it gone here.
+            with suppress(UploadGone):
+                return await self._commit(upload, size_bytes)
         entry = await self._catalog.entries.saved_as(
             grant.repository, scope, wanted.text, of_version.text
         )
@@ -264,20 +264,16 @@ class CacheService:
             InvalidRange: the ranges leave a gap or overlap.
             Others: as `commit`.
         """
-        try:
+        with suppress(UploadGone):
             upload = await self.upload_of(grant, upload_id)
-        except UploadGone:
-            found = await self._catalog.entries.get(upload_id)
-            entry = found.entry if found else None
-            if entry and (entry.repository, entry.scope) != (
-                grant.repository,
-                grant.writable_scope,
-            ):
-                entry = None
-            return _same_size(entry, size_bytes)
-        ranges = _chained(await self._catalog.uploads.block_ids(upload.blob), size_bytes)
-        await self.order_blocks(upload.blob, ranges)
-        return await self._commit(upload, size_bytes)
+            ranges = _chained(await self._catalog.uploads.block_ids(upload.blob), size_bytes)
+            await self.order_blocks(upload.blob, ranges)
+            return await self._commit(upload, size_bytes)
+        found = await self._catalog.entries.get(upload_id)
+        entry = found.entry if found else None
+        if entry and (entry.repository, entry.scope) != (grant.repository, grant.writable_scope):
+            entry = None
+        return _same_size(entry, size_bytes)
 
     async def blob(self, name: str) -> Blob:
         """Return a committed blob.

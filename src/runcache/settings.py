@@ -69,6 +69,8 @@ def variable_of(name: str) -> str:
 def _text(text: str) -> str:
     if not text.strip():
         raise ValueError("it is empty")
+    if "\0" in text:
+        raise ValueError("it holds a NUL")
     return text.strip()
 
 
@@ -191,7 +193,7 @@ SETTINGS: Final = (
     Setting(
         "store",
         _STORE,
-        lambda data: data.as_uri(),
+        lambda data: (data / "blobs").as_uri(),
         "where blobs are, as file:///DIR (default: in the data folder)",
     ),
     Setting(

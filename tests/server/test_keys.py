@@ -87,7 +87,9 @@ def test_a_named_key_that_is_missing_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"ab" * 31, b"xy" * 32, b"\xff" * 64])
-def test_what_is_not_a_key_is_refused_without_being_repeated(tmp_path: Path, content: bytes) -> None:
+def test_what_is_not_a_key_is_refused_without_being_repeated(
+    tmp_path: Path, content: bytes
+) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content)
 

@@ -23,9 +23,7 @@ WRITE = Purpose.WRITE
 
 
 def links(*, passed_seconds: float = 0, key: bytes = KEY) -> Links:
-    return Links(
-        key, link_ttl=timedelta(hours=1), now=lambda: NOW_MS + int(passed_seconds * 1000)
-    )
+    return Links(key, link_ttl=timedelta(hours=1), now=lambda: NOW_MS + int(passed_seconds * 1000))
 
 
 def download() -> str:
@@ -81,7 +79,9 @@ def test_an_upload_link_lives_as_long_as_its_upload() -> None:
     assert refused(upload(), WRITE, passed_seconds=86_400)
 
 
-@pytest.mark.parametrize("added", ["comp=blocklist", "comp=block&blockid=QUFB%2BA%3D%3D", "timeout=30"])
+@pytest.mark.parametrize(
+    "added", ["comp=blocklist", "comp=block&blockid=QUFB%2BA%3D%3D", "timeout=30"]
+)
 def test_what_clients_append_is_not_under_the_signature(added: str) -> None:
     assert links().verify(f"{upload()}&{added}", WRITE) == BLOB
 

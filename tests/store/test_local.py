@@ -131,9 +131,11 @@ async def test_a_disk_that_is_full_says_so_and_leaves_nothing(store: LocalStore)
 async def test_a_folder_that_cannot_be_made_is_not_the_callers_fault(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_text("a file")
 
-    with closing(LocalStore(tmp_path / "blobs")) as store:
-        with pytest.raises(StoreUnavailable) as failed:
-            await put(store, BLOB, PART, b"data")
+    with (
+        closing(LocalStore(tmp_path / "blobs")) as store,
+        pytest.raises(StoreUnavailable) as failed,
+    ):
+        await put(store, BLOB, PART, b"data")
 
     assert isinstance(failed.value.__cause__, OSError)
     assert failed.value.__cause__.errno in {errno.ENOTDIR, errno.EEXIST}
@@ -216,16 +218,15 @@ class StoreMachine(RuleBasedStateMachine):
         for blob in {f"{number:032x}" for number in range(3)}:
             unclaimed = self.loop.run(self.store.unclaimed(blob))
             assert sorted(unclaimed) == sorted(part for b, part in self.whole if b == blob)
-        named = {blob for blob, _ in (*self.whole, *self.open)}
-        assert named <= set(self.loop.run(names_in(self.store)))
 
     def teardown(self) -> None:
         for _, stack in self.open.values():
             self.loop.run(stack.aclose())
+        assert {blob for blob, _ in self.whole} <= set(self.loop.run(names_in(self.store)))
         self.store.close()
         self.loop.close()
         self.folder.cleanup()
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestStoreMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
