@@ -79,20 +79,24 @@ async def run_client(
     restore_keys: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     v2: bool = True,
+    variables: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Let the client save or restore `paths` in `workspace` through the server at `url`.
 
     It runs as an action, in an environment of its own (protocol §9.4). With `v2` false it speaks
-    protocol v1, as v3 always does. `options` are the client's own, in its spelling. The three
-    folders are made if they are missing.
+    protocol v1, as v3 always does. `options` are the client's own, in its spelling; `variables`
+    are added to the environment. The three folders are made if they are missing.
     """
     for folder in (workspace, home, temp):
         folder.mkdir(parents=True, exist_ok=True)
     call = {"paths": paths, "key": key, "restoreKeys": restore_keys, "options": options or {}}
+    environment = job_environment(
+        url=url, token=token, workspace=workspace, home=home, temp=temp, v2=v2
+    )
     process = await asyncio.create_subprocess_exec(
         *(find_node(), NODE_FOLDER / "cache.mjs", generation, verb),
         cwd=workspace,
-        env=job_environment(url=url, token=token, workspace=workspace, home=home, temp=temp, v2=v2),
+        env=environment | dict(variables or {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -108,26 +108,20 @@ class Maintenance:
             return False
         return await self._catalog.repositories.total_bytes() > limit_bytes
 
-    async def keep(self, blobs: Sequence[str], *, lease: timedelta) -> None:
-        """Keep the bytes of blobs that are being read for a while, even if they are doomed."""
-        await self._catalog.blobs.hold(blobs, until=self._now() + lease // _MILLISECOND)
+    async def keep(
+        self, read: Sequence[str], *, written: Sequence[str] = (), lease: timedelta
+    ) -> None:
+        """Keep blobs that are being read, even if doomed, and uploads that are being written."""
+        if read:
+            await self._catalog.blobs.hold(read, until=self._now() + lease // _MILLISECOND)
+        if written:
+            await self._catalog.uploads.note_active(written, now_ms=self._now())
 
     async def forget(self, *, dry_run: bool = False) -> ForgetReport:
         """Forget what the limits do not keep: unused entries, then the least recently used ones."""
-        report = ForgetReport()
-        await self._forget_unused(report, dry_run=dry_run)
-        limit_bytes = self._limits.repo_limit_bytes
-        for usage in await self._catalog.repositories.over(limit_bytes):
-            await self._shrink(
-                report,
-                usage.repository,
-                excess_bytes=usage.size_bytes - limit_bytes,
-                oversized_bytes=limit_bytes,
-                reason=Reason.REPO_LIMIT,
-                dry_run=dry_run,
-            )
-        await self._forget_for_all(report, dry_run=dry_run)
-        return report
+        # Two at once would each free what is too much, and so twice as much as they should.
+        async with self._catalog.exclusively("forget", wait=True):
+            return await self._forget(dry_run=dry_run)
 
     async def prune(self, *, dry_run: bool = False) -> PruneReport:
         """Void expired uploads, and delete the bytes that nothing refers to."""
@@ -197,8 +191,23 @@ class Maintenance:
         async for orphan in self._orphans():
             if repair:
                 await self._store.delete(orphan)
-            detail = "no row of the catalog names it"
-            report.problems.append(Problem("orphan", orphan, detail, is_repaired=repair))
+            report.problems.append(_orphan(orphan, is_repaired=repair))
+        return report
+
+    async def _forget(self, *, dry_run: bool) -> ForgetReport:
+        report = ForgetReport()
+        await self._forget_unused(report, dry_run=dry_run)
+        limit_bytes = self._limits.repo_limit_bytes
+        for usage in await self._catalog.repositories.over(limit_bytes):
+            await self._shrink(
+                report,
+                usage.repository,
+                excess_bytes=usage.size_bytes - limit_bytes,
+                oversized_bytes=limit_bytes,
+                reason=Reason.REPO_LIMIT,
+                dry_run=dry_run,
+            )
+        await self._forget_for_all(report, dry_run=dry_run)
         return report
 
     async def _forget_unused(self, report: ForgetReport, *, dry_run: bool) -> None:
@@ -310,12 +319,15 @@ class Maintenance:
             for upload in uploads:
                 await self._delete_debris(upload.blob)
 
-    async def _delete_debris(self, blob: str) -> None:
-        """Delete the files of a blob that are no parts of it and that nobody is writing."""
+    async def _debris(self, blob: str) -> list[str]:
+        """Name the files of a blob that are no parts of it and that nobody is writing."""
         # In this order: what was finished before the first look has its row by the second.
         unclaimed = await self._store.unclaimed(blob)
         known = await self._catalog.blobs.part_names(blob)
-        await self._store.delete_parts(blob, [name for name in unclaimed if name not in known])
+        return [name for name in unclaimed if name not in known]
+
+    async def _delete_debris(self, blob: str) -> None:
+        await self._store.delete_parts(blob, await self._debris(blob))
 
     async def _settle(self, blob: UnsettledBlob) -> bool:
         try:
@@ -343,6 +355,11 @@ class Maintenance:
     ) -> None:
         report.entry_count += 1
         report.size_bytes += found.entry.size_bytes
+        # What a request was still writing when its entry was settled, and then was killed.
+        for part in await self._debris(found.blob):
+            if repair:
+                await self._store.delete_parts(found.blob, [part])
+            report.problems.append(_orphan(f"{found.blob}/{part}", is_repaired=repair))
         detail = await self._defect(found, read_data=read_data)
         if detail is None:
             return
@@ -368,3 +385,7 @@ class Maintenance:
     async def _forget_damaged(self, blob: str) -> int:
         holders = await self._catalog.blobs.holders(blob)
         return await self._catalog.entries.forget(holders, now_ms=self._now(), link_ms=0)
+
+
+def _orphan(subject: str, *, is_repaired: bool) -> Problem:
+    return Problem("orphan", subject, "no row of the catalog names it", is_repaired=is_repaired)

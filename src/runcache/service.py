@@ -1,5 +1,6 @@
 """What the cache does, whichever protocol asks for it."""
 
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +30,11 @@ from runcache.store.blobs import BlobStore
 
 # How long a blob that was found whole is taken for whole without another look.
 CHECKED_FOR_SECONDS: Final = 10
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _CHECKED_AT_MOST: Final = 10_000
 _ACTIVE_AT_MOST: Final = 10_000
+_LOOK_AT_SPACE_EVERY_BYTES: Final = 64 * 1024**2
+_RANGE_ID: Final = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
 
 
 def now_ms() -> int:
@@ -141,7 +145,8 @@ class CacheService:
     async def reserve(self, grant: Grant, key: str, version: str) -> Upload:
         """Reserve a key in the scope that the grant may write.
 
-        The same job may reserve again after a lost reply: that voids its older upload.
+        The same job may reserve again after a lost reply, and another one if it was silent for 5
+        minutes: that voids the older upload.
 
         Raises:
             InvalidKey, InvalidVersion: they are not what they must be.
@@ -162,7 +167,7 @@ class CacheService:
             job=grant.job,
             blob=layout.new_blob_name(),
             now_ms=now,
-            expires_at=now + self._limits.upload_ttl // timedelta(milliseconds=1),
+            expires_at=now + self._limits.upload_ttl // _MILLISECOND,
         )
         self._note_active(upload.blob)
         return upload
@@ -327,10 +332,10 @@ class CacheService:
         """Take no new uploads from now on."""
         self._is_draining = True
 
-    def uploads_in_flight(self, *, within_seconds: float) -> int:
-        """Count the open uploads that this process heard of within the last `within_seconds`."""
+    def uploads_in_flight(self, *, within_seconds: float) -> list[str]:
+        """Name the blobs of uploads that this process heard of within the last `within_seconds`."""
         oldest = time.monotonic() - within_seconds
-        return sum(at >= oldest for at in self._active_uploads.values())
+        return [blob for blob, at in self._active_uploads.items() if at >= oldest]
 
     def blobs_being_read(self) -> list[str]:
         """Return the names of the blobs that are being downloaded from this process."""
@@ -339,8 +344,13 @@ class CacheService:
     async def record_accesses(self, *, link_ms: int) -> None:
         """Write down what was looked up since the last call, and keep its bytes for the links."""
         accesses, self._accesses = self._accesses, {}
-        if accesses:
+        if not accesses:
+            return
+        try:
             await self._catalog.entries.touch(list(accesses.values()), link_ms=link_ms)
+        except CatalogUnavailable:
+            self._accesses = accesses | self._accesses
+            raise
 
     @asynccontextmanager
     async def _received(
@@ -360,11 +370,18 @@ class CacheService:
         try:
             await self._require_space(announced_bytes or 0)
             async with self._store.receive(blob, name) as part:
+                looked_at_bytes = 0
                 async for data in body:
                     self._note_active(blob)
                     await part.write(data)
                     if limit_bytes is not None and part.size_bytes > limit_bytes:
                         raise UploadTooLarge(limit_bytes)
+                    if announced_bytes is not None and part.size_bytes > announced_bytes:
+                        break
+                    if part.size_bytes - looked_at_bytes >= _LOOK_AT_SPACE_EVERY_BYTES:
+                        # Others fill the disk too, and not every body says how long it is.
+                        looked_at_bytes = part.size_bytes
+                        await self._require_space(0)
                 if announced_bytes is not None and part.size_bytes != announced_bytes:
                     raise SizeMismatch(
                         announced_bytes=announced_bytes, received_bytes=part.size_bytes
@@ -447,12 +464,18 @@ def _range_id(span: Span) -> str:
     return f"{span.start}-{span.end}"
 
 
+def _span_of(range_id: str) -> Span:
+    found = _RANGE_ID.fullmatch(range_id)
+    if found is None:
+        # Blocks that came over another protocol.
+        message = "the upload does not consist of ranges"
+        raise InvalidRange(message)
+    return Span(int(found[1]), int(found[2]))
+
+
 def _chained(range_ids: Iterable[str], size_bytes: int) -> list[str]:
     """Return the ids of ranges in the order in which they fill `size_bytes` from the start."""
-    spans = sorted(
-        (Span(*map(int, range_id.split("-"))) for range_id in range_ids),
-        key=lambda span: (span.start, span.end),
-    )
+    spans = sorted(map(_span_of, range_ids), key=lambda span: (span.start, span.end))
     position = 0
     for span in spans:
         if span.start != position:

@@ -4,12 +4,11 @@ import asyncio
 import errno
 import hashlib
 import os
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, closing, contextmanager
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -24,6 +23,7 @@ from runcache.model import Part
 from runcache.store.blobs import BlobStore, IncomingPart
 from runcache.store.local import LocalStore
 from runcache.testing.blob_store_suite import BLOB, PART, BlobStoreSuite, get, names_in, put
+from tests.full_disk import file_size_limit
 
 WRITER: Final = """
 import asyncio, sys
@@ -101,19 +101,6 @@ async def test_a_part_that_lost_its_end_is_missing(store: LocalStore, tmp_path: 
         await get(store, BLOB, part)
     with pytest.raises(BlobMissing):
         await store.feed(BLOB, [part], hashlib.sha256())
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Let the kernel refuse longer files to this process, as a full disk would."""
-    former = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, former)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 async def test_a_disk_that_is_full_says_so_and_leaves_nothing(store: LocalStore) -> None:

@@ -170,16 +170,21 @@ class Blobs:
         await self._connections.write(lambda c: c.execute(statement))
 
     async def _page(self, name: str, start: int, end: int) -> list[Part]:
+        of_blob = PARTS.c.blob_id == (
+            select(BLOBS.c.id).where(BLOBS.c.name == name).scalar_subquery()
+        )
+        # Where to begin is asked of the index: reading on from the front would cost more with each
+        # page.
+        first = select(func.max(PARTS.c.start)).where(of_blob, PARTS.c.start <= start)
         statement = (
             select(PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
-            .join(BLOBS, BLOBS.c.id == PARTS.c.blob_id)
             .where(
-                BLOBS.c.name == name,
-                PARTS.c.position.is_not(None),
+                of_blob,
+                PARTS.c.start >= first.scalar_subquery(),
                 PARTS.c.start < end,
                 PARTS.c.start + PARTS.c.size_bytes > start,
             )
-            .order_by(PARTS.c.position)
+            .order_by(PARTS.c.start, PARTS.c.position)
             .limit(_PARTS_PAGE)
         )
         rows = await self._connections.read(lambda c: c.execute(statement).all())

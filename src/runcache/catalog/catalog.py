@@ -33,9 +33,9 @@ class Catalog:
         self.blobs = Blobs(connections)
         self.tokens = Tokens(connections)
 
-    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
+    def exclusively(self, name: str, *, wait: bool = False) -> AbstractAsyncContextManager[bool]:
         """See `Connections.exclusively`."""
-        return self._connections.exclusively(name)
+        return self._connections.exclusively(name, wait=wait)
 
     async def identity(self) -> str:
         """Return what tells this catalog from all others: 32 hexadecimal characters."""

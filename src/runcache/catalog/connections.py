@@ -32,9 +32,10 @@ class Connections(Protocol):
         """
         ...
 
-    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """Enter with `True` for the only holder of `name` among all processes, else with `False`.
+    def exclusively(self, name: str, *, wait: bool = False) -> AbstractAsyncContextManager[bool]:
+        """Enter with `True` as the only holder of `name` among all processes.
 
-        The name is free again when its holder leaves or dies.
+        While there is another one, wait for its end, or else enter with `False`. The name is free
+        again when its holder leaves or dies.
         """
         ...

@@ -14,9 +14,9 @@ from runcache.matching import Step
 from runcache.model import Entry
 from runcache.retention import BlobUse, EntryUse
 
-# A lookup's access is written within a second of it: until then its blob must not go, whoever
-# forgets it.
-ACCESS_GRACE_MS: Final = 10_000
+# How much longer than its links a blob is kept, whoever forgets its entries: an access is written
+# down within a second, and a download that began in the last moment says so within a minute.
+GRACE_MS: Final = 120_000
 # How many rows one transaction changes at the most, so that others get their turn.
 BATCH: Final = 500
 
@@ -127,7 +127,9 @@ class Entries:
             .values(kept_until=bindparam("until"))
         )
         times = [{"entry": access.entry_id, "at": access.at} for access in accesses]
-        links = [{"blob": access.blob, "until": access.at + link_ms} for access in accesses]
+        links = [
+            {"blob": access.blob, "until": access.at + link_ms + GRACE_MS} for access in accesses
+        ]
 
         def work(connection: Connection) -> None:
             connection.execute(moved, times)
@@ -288,7 +290,7 @@ def _forget(connection: Connection, ids: Sequence[int], *, now_ms: int, link_ms:
             connection,
             row.blob_id,
             now_ms=now_ms,
-            kept_until=max(row.last_accessed_at + link_ms, now_ms + ACCESS_GRACE_MS),
+            kept_until=max(row.last_accessed_at + link_ms, now_ms) + GRACE_MS,
         )
     owners = {row.id: row.repository_id for row in held}
     for repository_id in owners.values():

@@ -83,15 +83,14 @@ class SqliteConnections:
         return await self._run(self._writer, self._write, work)
 
     @asynccontextmanager
-    async def exclusively(self, name: str) -> AsyncIterator[bool]:
+    async def exclusively(self, name: str, *, wait: bool = False) -> AsyncIterator[bool]:
         """See `Connections.exclusively`; a file beside the catalog is locked."""
-        loop = asyncio.get_running_loop()
-        lock = await loop.run_in_executor(self._writer, self._lock_file, name)
+        lock = await asyncio.to_thread(self._lock_file, name, wait=wait)
         try:
             yield lock is not None
         finally:
             if lock is not None:
-                await loop.run_in_executor(self._writer, os.close, lock)
+                await asyncio.to_thread(os.close, lock)
 
     async def _run(
         self,
@@ -124,10 +123,10 @@ class SqliteConnections:
         with _sqlite_errors():
             self._read_connection = _engine(self._path, begin="BEGIN").connect()
 
-    def _lock_file(self, name: str) -> int | None:
+    def _lock_file(self, name: str, *, wait: bool) -> int | None:
         lock = os.open(self._path.with_suffix(f".{name}-lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
             return None

@@ -90,7 +90,7 @@ PARTS: Final = Table(
     Column("start", BigInteger),
     sqlite_with_rowid=False,
 )
-Index("ix_parts_order", PARTS.c.blob_id, PARTS.c.position)
+Index("ix_parts_order", PARTS.c.blob_id, PARTS.c.start, PARTS.c.position)
 
 ENTRIES: Final = Table(
     "entries",
@@ -139,6 +139,8 @@ UPLOADS: Final = Table(
     Column("job", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+    # When its job was last heard of.
+    Column("active_at", BigInteger, nullable=False),
     Column("block_count", Integer, nullable=False, server_default="0"),
     Column("received_bytes", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("repository_id", "scope", "version", "key"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,6 +30,10 @@ from runcache.errors import (
     UploadTooLarge,
 )
 from runcache.model import MAX_BLOCKS, Entry, Upload
+
+# A transfer that moves no byte ends after a minute: a job that is silent for longer is not there
+# any more, and another one may have the key that it had reserved.
+ABANDONED_AFTER_MS: Final = 5 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,10 @@ class Uploads:
         now_ms: int,
         expires_at: int,
     ) -> Upload:
-        """Reserve a key; that voids an unfinished upload of the same job, and an expired one.
+        """Reserve a key.
+
+        That voids an unfinished upload of the same job, and another job's that has expired or was
+        not heard of for 5 minutes.
 
         Raises:
             EntryExists: it is saved already, or another job is about to.
@@ -79,7 +86,7 @@ class Uploads:
                 raise EntryExists(key, scope=scope)
             former = connection.execute(select(UPLOADS).filter_by(**wanted)).one_or_none()
             if former is not None:
-                if former.job != job and former.expires_at > now_ms:
+                if former.job != job and _is_alive(former, now_ms):
                     raise EntryExists(key, scope=scope)
                 _void(connection, former, now_ms=now_ms)
             blob_id = connection.execute(
@@ -90,7 +97,12 @@ class Uploads:
             upload_id = connection.execute(
                 insert(UPLOADS)
                 .values(
-                    **wanted, blob_id=blob_id, job=job, created_at=now_ms, expires_at=expires_at
+                    **wanted,
+                    blob_id=blob_id,
+                    job=job,
+                    created_at=now_ms,
+                    active_at=now_ms,
+                    expires_at=expires_at,
                 )
                 .returning(UPLOADS.c.id)
             ).scalar_one()
@@ -155,13 +167,23 @@ class Uploads:
             if limit_bytes is not None and received_bytes > limit_bytes:
                 raise UploadTooLarge(limit_bytes)
             connection.execute(delete(PARTS).where(same))
-            _insert_part(connection, upload.blob_id, part)
+            # A request that its client had given up may be worked off after the list: what comes
+            # again keeps its place.
+            place = former if former and former.size_bytes == part.size_bytes else None
+            _insert_part(
+                connection,
+                upload.blob_id,
+                part,
+                position=place.position if place else None,
+                start=place.start if place else None,
+            )
             connection.execute(
                 update(UPLOADS)
                 .where(UPLOADS.c.id == upload.id)
                 .values(
                     received_bytes=received_bytes,
                     block_count=upload.block_count + (former is None),
+                    active_at=now_ms,
                 )
             )
             return former.name if former else None
@@ -189,7 +211,7 @@ class Uploads:
             connection.execute(
                 update(UPLOADS)
                 .where(UPLOADS.c.id == upload.id)
-                .values(received_bytes=part.size_bytes, block_count=1)
+                .values(received_bytes=part.size_bytes, block_count=1, active_at=now_ms)
             )
             return replaced
 
@@ -237,7 +259,7 @@ class Uploads:
             connection.execute(
                 update(UPLOADS)
                 .where(UPLOADS.c.id == upload.id)
-                .values(received_bytes=start, block_count=len(ordered))
+                .values(received_bytes=start, block_count=len(ordered), active_at=now_ms)
             )
             return [row.name for row in received.values()]
 
@@ -249,20 +271,23 @@ class Uploads:
         Raises:
             UploadGone: it was committed, voided or has expired.
             SizeMismatch: its ordered blocks do not have `size_bytes`.
+            InvalidBlockList: one of them was replaced by one of another size.
             EntryExists: another job was first.
         """
 
         def work(connection: Connection) -> None:
             row = _live(connection, UPLOADS.c.id == upload.id, now_ms=now_ms)
-            received_bytes = connection.scalar(
-                select(func.coalesce(func.sum(PARTS.c.size_bytes), 0)).where(
-                    PARTS.c.blob_id == row.blob_id, PARTS.c.position.is_not(None)
-                )
-            )
+            received_bytes, end = connection.execute(
+                select(
+                    func.coalesce(func.sum(PARTS.c.size_bytes), 0),
+                    func.coalesce(func.max(PARTS.c.start + PARTS.c.size_bytes), 0),
+                ).where(PARTS.c.blob_id == row.blob_id, PARTS.c.position.is_not(None))
+            ).one()
             if received_bytes != size_bytes:
-                raise SizeMismatch(
-                    announced_bytes=size_bytes, received_bytes=int(received_bytes or 0)
-                )
+                raise SizeMismatch(announced_bytes=size_bytes, received_bytes=received_bytes)
+            if end != size_bytes:
+                message = "a block has changed its size since the block list"
+                raise InvalidBlockList(message)
             connection.execute(
                 update(BLOBS)
                 .where(BLOBS.c.id == row.blob_id)
@@ -288,6 +313,12 @@ class Uploads:
             created_at=now_ms,
             last_accessed_at=now_ms,
         )
+
+    async def note_active(self, blobs: Sequence[str], *, now_ms: int) -> None:
+        """Record that the jobs that make these blobs were heard of."""
+        made = select(BLOBS.c.id).where(BLOBS.c.name.in_(blobs))
+        statement = update(UPLOADS).where(UPLOADS.c.blob_id.in_(made)).values(active_at=now_ms)
+        await self._connections.write(lambda c: c.execute(statement))
 
     async def void(self, upload: Upload, *, now_ms: int) -> None:
         """Give the upload up and free its key; one that is gone already is not an error."""
@@ -345,6 +376,12 @@ def _upload_of(row: Row[Any]) -> Upload:
         row.job,
         row.expires_at,
     )
+
+
+def _is_alive(upload: Row[Any], now_ms: int) -> bool:
+    silent_ms: int = now_ms - upload.active_at
+    left_ms: int = upload.expires_at - now_ms
+    return silent_ms < ABANDONED_AFTER_MS and left_ms > 0
 
 
 def _live(connection: Connection, condition: ColumnElement[bool], *, now_ms: int) -> Row[Any]:

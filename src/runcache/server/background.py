@@ -70,7 +70,7 @@ class Background(Observer):
             asyncio.create_task(task)
             for task in (
                 _repeat(RECORD_EVERY_SECONDS, partial(self._record_accesses, service)),
-                _repeat(LEASE_EVERY_SECONDS, partial(self._keep_what_is_read, service)),
+                _repeat(LEASE_EVERY_SECONDS, partial(self._keep_what_is_in_use, service)),
                 _repeat(LEASE_EVERY_SECONDS, self._prune_doomed),
                 _repeat(STALL_LOOK_EVERY_SECONDS, self._end_stalled),
                 _repeat(sweep_seconds, partial(self._sweep, service), at_once=True),
@@ -90,10 +90,9 @@ class Background(Observer):
     async def _record_accesses(self, service: CacheService) -> None:
         await service.record_accesses(link_ms=self._settings.link_ttl // _MILLISECOND)
 
-    async def _keep_what_is_read(self, service: CacheService) -> None:
-        names = service.blobs_being_read()
-        if names:
-            await self._maintenance.keep(names, lease=LEASE)
+    async def _keep_what_is_in_use(self, service: CacheService) -> None:
+        written = service.uploads_in_flight(within_seconds=LEASE_EVERY_SECONDS)
+        await self._maintenance.keep(service.blobs_being_read(), written=written, lease=LEASE)
 
     async def _prune_doomed(self) -> None:
         await self._maintenance.delete_doomed(PruneReport())

@@ -147,7 +147,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("blob_id", "block_id", name=op.f("pk_parts")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_parts_order", "parts", ["blob_id", "position"], unique=False)
+    op.create_index("ix_parts_order", "parts", ["blob_id", "start", "position"], unique=False)
     op.create_table(
         "uploads",
         sa.Column("id", _ID, nullable=False),
@@ -159,6 +159,7 @@ def upgrade() -> None:
         sa.Column("job", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("active_at", sa.BigInteger(), nullable=False),
         sa.Column("block_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("received_bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["blob_id"], ["blobs.id"], name=op.f("fk_uploads_blob_id_blobs")),

@@ -1,0 +1,87 @@
+"""Entries and uploads in a catalog, without any bytes."""
+
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from runcache.catalog.catalog import Catalog
+from runcache.catalog.uploads import NewPart
+from runcache.model import Entry, Upload
+from runcache.store import layout
+
+NOW: Final = 1_800_000_000_000
+REPOSITORY: Final = "octo/hello"
+MAIN: Final = "refs/heads/main"
+VERSION: Final = "v1"
+FOREVER: Final = 2**62
+
+_job_numbers = itertools.count(1)
+
+
+def new_job() -> str:
+    return f"job-{next(_job_numbers)}"
+
+
+async def reserve(
+    catalog: Catalog,
+    key: str = "key",
+    *,
+    repository: str = REPOSITORY,
+    scope: str = MAIN,
+    version: str = VERSION,
+    job: str | None = None,
+    now_ms: int = NOW,
+    expires_at: int = FOREVER,
+) -> Upload:
+    return await catalog.uploads.reserve(
+        repository,
+        scope,
+        key,
+        version,
+        job=job or new_job(),
+        blob=layout.new_blob_name(),
+        now_ms=now_ms,
+        expires_at=expires_at,
+    )
+
+
+def part(size_bytes: int, block_id: str = "") -> NewPart:
+    return NewPart(block_id, layout.new_part_name(), size_bytes)
+
+
+async def add_blocks(catalog: Catalog, upload: Upload, sizes: Sequence[int]) -> list[str]:
+    """Add a block of each size, and return their ids."""
+    ids = [f"{number:05}" for number in range(len(sizes))]
+    for block_id, size_bytes in zip(ids, sizes, strict=True):
+        await catalog.uploads.add_block(
+            upload.blob, part(size_bytes, block_id), limit_bytes=None, now_ms=NOW
+        )
+    return ids
+
+
+async def save(
+    catalog: Catalog,
+    key: str = "key",
+    *,
+    size_bytes: int = 10,
+    repository: str = REPOSITORY,
+    scope: str = MAIN,
+    version: str = VERSION,
+    now_ms: int = NOW,
+) -> tuple[Entry, str]:
+    """Save an entry, and return it with the name of its blob."""
+    upload = await reserve(
+        catalog, key, repository=repository, scope=scope, version=version, now_ms=now_ms
+    )
+    await catalog.uploads.set_whole(upload.blob, part(size_bytes), limit_bytes=None, now_ms=now_ms)
+    entry = await catalog.uploads.commit(upload, size_bytes=size_bytes, now_ms=now_ms)
+    return entry, upload.blob
+
+
+def query(file: Path, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    """Run a statement of the test's own, past the catalog."""
+    with closing(sqlite3.connect(file, timeout=10)) as connection, connection:
+        return connection.execute(statement, parameters).fetchall()

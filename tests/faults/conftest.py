@@ -1,0 +1,31 @@
+"""Servers that the tests of this folder may stop, kill and start again as they like."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runcache.testing import LiveServer
+
+StartServer = Callable[..., LiveServer]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start a server with these settings; what still runs at the end of the test is killed."""
+    started: list[LiveServer] = []
+
+    def start(**settings: str) -> LiveServer:
+        server = LiveServer(tmp_path / f"data{len(started)}", **settings)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> LiveServer:
+    """A server with default settings."""
+    return start_server()

@@ -1,0 +1,183 @@
+"""A server that is killed at any moment loses nothing that it acknowledged, and keeps no litter."""
+
+import asyncio
+import hashlib
+import itertools
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from runcache.catalog.sqlite import open_catalog
+from runcache.maintenance import Maintenance
+from runcache.retention import Limits
+from runcache.service import now_ms
+from runcache.store.local import LocalStore
+from tests.faults.bare import BareJob, eventually, open_session
+from tests.faults.disk import in_catalog, is_tidy, on_disk
+from tests.faults.forked import ForkedServer
+
+KILLS: Final = 50
+ROUNDS: Final = 5
+UPLOADERS: Final = 10
+# Starting included, this is how long a server of this test lives.
+LIVES_AT_MOST_SECONDS: Final = 0.3
+
+
+@dataclass
+class Attempt:
+    """An entry that a job tries to save."""
+
+    job: BareJob
+    key: str
+    pieces: list[bytes]
+    is_acknowledged: bool = False
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(b"".join(self.pieces)).hexdigest()
+
+    async def save(self, manner: str) -> None:
+        match manner:
+            case "whole":
+                await self.job.save(self.key, b"".join(self.pieces))
+            case "blocks":
+                await self.job.save_blocks(self.key, self.pieces)
+            case "ranges":
+                await self.job.save_v1(self.key, self.pieces)
+        self.is_acknowledged = True
+
+
+@dataclass
+class Story:
+    """What happened to a server so far."""
+
+    server: ForkedServer
+    dice: random.Random
+    saved: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def live_and_die(self, session: ClientSession) -> list[Attempt]:
+        """Let many jobs save entries while the server is killed, and return what they tried."""
+        attempts: list[Attempt] = []
+
+        async def upload(job: BareJob) -> None:
+            # Whatever is cut off by the kill is what this test is about.
+            with suppress(ClientError, OSError):
+                while True:
+                    attempt = self.new_attempt(job)
+                    attempts.append(attempt)
+                    await attempt.save(self.dice.choice(["whole", "blocks", "ranges"]))
+
+        uploads = [
+            asyncio.ensure_future(
+                upload(BareJob(session, self.server.url, self.server.job_token()))
+            )
+            for _ in range(UPLOADERS)
+        ]
+        await asyncio.sleep(self.dice.uniform(0, LIVES_AT_MOST_SECONDS))
+        await asyncio.to_thread(self.server.kill)
+        await asyncio.gather(*uploads)
+        return attempts
+
+    def new_attempt(self, job: BareJob) -> Attempt:
+        sizes = [self.dice.choice([0, 1, 1000, 70_000]) for _ in range(self.dice.randint(1, 4))]
+        pieces = [self.dice.randbytes(size or 1) for size in sizes]
+        return Attempt(job, f"key-{next(self.numbers)}", pieces)
+
+    async def check(self, attempt: Attempt) -> None:
+        """See that an entry is whole, and that one that is not there can be saved now."""
+        found = await attempt.job.restore(attempt.key)
+        if found is None:
+            assert not attempt.is_acknowledged, attempt.key
+            await attempt.save(self.dice.choice(["whole", "blocks", "ranges"]))
+            found = await attempt.job.restore(attempt.key)
+        assert found is not None
+        assert hashlib.sha256(found).hexdigest() == attempt.sha256
+        self.saved[attempt.key] = attempt.sha256
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ForkedServer]:
+    server = ForkedServer(tmp_path / "data")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def prune(data: Path) -> None:
+    """Do what `runcache prune` does, without starting an interpreter for it."""
+    store = LocalStore(data / "blobs")
+    try:
+        async with open_catalog(data / "catalog.sqlite3") as catalog:
+            await Maintenance(catalog, store, Limits(), now=now_ms).prune()
+    finally:
+        store.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(ROUNDS))
+async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
+    server: ForkedServer, seed: int
+) -> None:
+    story = Story(server, random.Random(seed))  # noqa: S311  -- a test's
+    acknowledged = 0
+    async with open_session() as session:
+        for _ in range(KILLS // ROUNDS):
+            await eventually(server.listens)
+            attempts = await story.live_and_die(session)
+            acknowledged += sum(attempt.is_acknowledged for attempt in attempts)
+            await asyncio.to_thread(server.start)
+            await eventually(server.listens)
+
+            await asyncio.gather(*map(story.check, attempts))
+            await prune(server.data)
+
+            await eventually(lambda: is_tidy(server.data))
+        job = BareJob(session, server.url, server.job_token())
+        for key, sha256 in story.saved.items():
+            found = await job.restore(key)
+            assert found is not None
+            assert hashlib.sha256(found).hexdigest() == sha256
+
+    assert acknowledged > 0
+    assert "Traceback" not in await asyncio.to_thread(server.log.read_text)
+
+
+async def test_what_a_killed_server_left_is_gone_after_prune(server: ForkedServer) -> None:
+    await eventually(server.listens)
+    async with open_session() as session:
+        job = BareJob(session, server.url, server.job_token())
+        await job.save("saved", b"data")
+        url = await job.upload_url("key")
+        await job.put_block(url, "A", b"a block that was received")
+        is_over = asyncio.Event()
+
+        async def unfinished() -> AsyncIterator[bytes]:
+            yield b"half a block"
+            await is_over.wait()
+
+        sending = asyncio.ensure_future(job.put_block(url, "B", unfinished()))
+        await eventually(lambda: len(on_disk(server.data).parts) == 3)
+        await asyncio.to_thread(server.kill)
+        is_over.set()
+        with suppress(ClientError, OSError):
+            await sending
+    litter = on_disk(server.data).parts - in_catalog(server.data).parts
+
+    pruned = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "runcache.cli.main", "prune", "--data", str(server.data)),
+        stdout=subprocess.DEVNULL,
+    )
+
+    assert await pruned.wait() == 0
+    assert len(litter) == 1
+    assert on_disk(server.data) == in_catalog(server.data)
+    assert len(on_disk(server.data).parts) == 2
