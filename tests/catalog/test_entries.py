@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.entries import GRACE_MS, BATCH, Access
+from runcache.catalog.entries import BATCH, GRACE_MS, Access
 from runcache.catalog.uploads import NewPart
 from runcache.matching import keys_of, walk
 from runcache.model import Entry, Usage

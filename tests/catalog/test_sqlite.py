@@ -11,9 +11,9 @@ from typing import Final
 
 import pytest
 from sqlalchemy import Connection, insert, select, text
-from sqlalchemy.exc import IntegrityError
 
 from runcache.catalog.catalog import Catalog
+from runcache.catalog.connections import Duplicate
 from runcache.catalog.sqlite import SqliteConnections, open_catalog
 from runcache.catalog.tables import FACTS
 from runcache.errors import CatalogUnavailable, EntryExists
@@ -91,7 +91,7 @@ async def test_what_the_engine_says_becomes_an_error_of_ours(
 ) -> None:
     with pytest.raises(CatalogUnavailable, match="no such table"):
         await connections.read(lambda c: c.execute(text("SELECT * FROM absent")))
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Duplicate):
         await connections.write(lambda c: [add_fact(c, name) for name in ("one", "one")])
 
     assert await facts(connections) == set()

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from runcache.catalog.catalog import Catalog
+from runcache.catalog.connections import Duplicate
 from runcache.model import ApiToken
 from tests.catalog.facts import NOW
 
@@ -48,5 +48,5 @@ async def test_a_token_is_taken_back_once(catalog: Catalog) -> None:
 async def test_no_two_tokens_have_the_same_digest(catalog: Catalog) -> None:
     await catalog.tokens.add(TOKEN, "digest")
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Duplicate):
         await catalog.tokens.add(replace(TOKEN, id="two"), "digest")
