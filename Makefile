@@ -75,7 +75,8 @@ $(INSTALLER): requirements/uv.txt
 	@touch $@
 
 # The project itself is installed as a link to src, by the build backend that was just installed.
-SYNC = $(UV) pip sync --quiet --python $(BIN)/python --require-hashes --build-constraints requirements/build.txt
+SYNC = $(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes \
+	--build-constraints requirements/build.txt
 LINK = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 
 $(RUNTIME): requirements/build.txt requirements/runtime.txt $(PACKAGE) $(INSTALLER)

@@ -11,6 +11,7 @@ A job that shall use it gets `server.url` as its ACTIONS_RESULTS_URL and ACTIONS
 `server.job_token()` as its ACTIONS_RUNTIME_TOKEN.
 """
 
+import atexit
 import os
 import select
 import subprocess
@@ -40,8 +41,9 @@ REPOSITORY: Final = "octo/hello"
 class LiveServer:
     """`runcache serve`, running from the moment that this exists until `stop` or `kill`.
 
-    As a context manager it stops at the end of the block. Its methods wait, so a coroutine calls
-    them through `asyncio.to_thread`; only `job_token` returns at once.
+    As a context manager it stops at the end of the block; one that nobody stops is killed when the
+    interpreter ends. Its methods wait, so a coroutine calls them through `asyncio.to_thread`; only
+    `job_token` returns at once.
 
     Attributes:
         url: where it serves, with a final slash, such as `http://127.0.0.1:40123/`.
@@ -179,6 +181,7 @@ class LiveServer:
                 stderr=log,
                 text=True,
             )
+        atexit.register(self.process.kill)
         announced = _first_line(self.process)
         if not announced.startswith(ANNOUNCEMENT):
             self.kill()
@@ -189,6 +192,7 @@ class LiveServer:
     def _ended(self) -> int:
         code = self.process.wait(STOP_WITHIN_SECONDS)
         _output_of(self.process).close()
+        atexit.unregister(self.process.kill)
         return code
 
     def _environment(self) -> dict[str, str]:
