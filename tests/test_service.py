@@ -786,8 +786,8 @@ class FlakyConnections:
             raise CatalogUnavailable("the catalog cannot be used: database is locked")
         return await self._connections.write(work)
 
-    def exclusively(self, name: str) -> AbstractAsyncContextManager[bool]:
-        return self._connections.exclusively(name)
+    def exclusively(self, name: str, *, wait: bool = False) -> AbstractAsyncContextManager[bool]:
+        return self._connections.exclusively(name, wait=wait)
 
 
 async def test_accesses_that_could_not_be_written_down_are_written_later(tmp_path: Path) -> None:

@@ -303,6 +303,8 @@ class CacheService:
                 for part in parts:
                     offset = max(span.start - part.start, 0)
                     count = min(span.end - part.start, part.size_bytes) - offset
+                    if not count:  # an empty block, of which nothing can be sent
+                        continue
                     async with self._store.open(blob.name, part) as file:
                         yield Piece(file, offset, count)
         except BlobMissing:

@@ -160,7 +160,7 @@ async def test_what_a_killed_holder_held_is_free(catalog: Catalog, file: Path) -
     async with catalog.exclusively("sweep") as while_it_lives:
         pass
     holder.kill()
-    await holder.wait()
+    await holder.communicate()
     async with catalog.exclusively("sweep") as after_its_death:
         pass
 

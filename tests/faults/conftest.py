@@ -29,3 +29,12 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 def server(start_server: StartServer) -> LiveServer:
     """A server with default settings."""
     return start_server()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with default settings that no test may stop or fill up."""
+    server = LiveServer(tmp_path_factory.mktemp("shared") / "data")
+    yield server
+    # A drain would wait for the uploads that tests gave up.
+    server.kill()

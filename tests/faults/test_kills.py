@@ -6,27 +6,28 @@ import itertools
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientError
 
 from runcache.catalog.sqlite import open_catalog
 from runcache.maintenance import Maintenance
 from runcache.retention import Limits
 from runcache.service import now_ms
 from runcache.store.local import LocalStore
-from tests.faults.bare import BareJob, eventually, open_session
 from tests.faults.disk import in_catalog, is_tidy, on_disk
 from tests.faults.forked import ForkedServer
+from tests.faults.raw_job import RawJob
+from tests.faults.raw_socket import eventually
 
 KILLS: Final = 50
 ROUNDS: Final = 5
-UPLOADERS: Final = 10
+JOBS: Final = 10
 # Starting included, this is how long a server of this test lives.
 LIVES_AT_MOST_SECONDS: Final = 0.3
 
@@ -35,23 +36,20 @@ LIVES_AT_MOST_SECONDS: Final = 0.3
 class Attempt:
     """An entry that a job tries to save."""
 
-    job: BareJob
+    job: RawJob
     key: str
-    pieces: list[bytes]
+    data: bytes
     is_acknowledged: bool = False
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(b"".join(self.pieces)).hexdigest()
 
     async def save(self, manner: str) -> None:
         match manner:
             case "whole":
-                await self.job.save(self.key, b"".join(self.pieces))
+                answer = await self.job.save(self.key, self.data)
             case "blocks":
-                await self.job.save_blocks(self.key, self.pieces)
-            case "ranges":
-                await self.job.save_v1(self.key, self.pieces)
+                answer = await self.job.save(self.key, self.data, blocks=3)
+            case _:
+                answer = await self.job.save_v1(self.key, self.data, chunks=3)
+        assert answer.status == 204 or answer.body["ok"], answer
         self.is_acknowledged = True
 
 
@@ -64,44 +62,41 @@ class Story:
     saved: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    async def live_and_die(self, session: ClientSession) -> list[Attempt]:
-        """Let many jobs save entries while the server is killed, and return what they tried."""
+    async def live_and_die(self, jobs: Sequence[RawJob]) -> list[Attempt]:
+        """Let jobs save entries while the server is killed, and return what they tried."""
         attempts: list[Attempt] = []
 
-        async def upload(job: BareJob) -> None:
+        async def upload(job: RawJob) -> None:
             # Whatever is cut off by the kill is what this test is about.
             with suppress(ClientError, OSError):
                 while True:
                     attempt = self.new_attempt(job)
                     attempts.append(attempt)
-                    await attempt.save(self.dice.choice(["whole", "blocks", "ranges"]))
+                    await attempt.save(self.manner())
 
-        uploads = [
-            asyncio.ensure_future(
-                upload(BareJob(session, self.server.url, self.server.job_token()))
-            )
-            for _ in range(UPLOADERS)
-        ]
+        uploads = [asyncio.ensure_future(upload(job)) for job in jobs]
         await asyncio.sleep(self.dice.uniform(0, LIVES_AT_MOST_SECONDS))
         await asyncio.to_thread(self.server.kill)
         await asyncio.gather(*uploads)
         return attempts
 
-    def new_attempt(self, job: BareJob) -> Attempt:
-        sizes = [self.dice.choice([0, 1, 1000, 70_000]) for _ in range(self.dice.randint(1, 4))]
-        pieces = [self.dice.randbytes(size or 1) for size in sizes]
-        return Attempt(job, f"key-{next(self.numbers)}", pieces)
+    def new_attempt(self, job: RawJob) -> Attempt:
+        size_bytes = self.dice.choice([1, 1000, 70_000, 300_000])
+        return Attempt(job, f"key-{next(self.numbers)}", self.dice.randbytes(size_bytes))
+
+    def manner(self) -> str:
+        return self.dice.choice(["whole", "blocks", "over v1"])
 
     async def check(self, attempt: Attempt) -> None:
         """See that an entry is whole, and that one that is not there can be saved now."""
-        found = await attempt.job.restore(attempt.key)
+        found = await attempt.job.content(attempt.key)
         if found is None:
             assert not attempt.is_acknowledged, attempt.key
-            await attempt.save(self.dice.choice(["whole", "blocks", "ranges"]))
-            found = await attempt.job.restore(attempt.key)
+            await attempt.save(self.manner())
+            found = await attempt.job.content(attempt.key)
         assert found is not None
-        assert hashlib.sha256(found).hexdigest() == attempt.sha256
-        self.saved[attempt.key] = attempt.sha256
+        self.saved[attempt.key] = hashlib.sha256(attempt.data).hexdigest()
+        assert hashlib.sha256(found).hexdigest() == self.saved[attempt.key]
 
 
 @pytest.fixture
@@ -129,10 +124,11 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
 ) -> None:
     story = Story(server, random.Random(seed))  # noqa: S311  -- a test's
     acknowledged = 0
-    async with open_session() as session:
+    async with AsyncExitStack() as stack:
+        jobs = [await stack.enter_async_context(RawJob(server)) for _ in range(JOBS)]
         for _ in range(KILLS // ROUNDS):
             await eventually(server.listens)
-            attempts = await story.live_and_die(session)
+            attempts = await story.live_and_die(jobs)
             acknowledged += sum(attempt.is_acknowledged for attempt in attempts)
             await asyncio.to_thread(server.start)
             await eventually(server.listens)
@@ -141,9 +137,8 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
             await prune(server.data)
 
             await eventually(lambda: is_tidy(server.data))
-        job = BareJob(session, server.url, server.job_token())
         for key, sha256 in story.saved.items():
-            found = await job.restore(key)
+            found = await jobs[0].content(key)
             assert found is not None
             assert hashlib.sha256(found).hexdigest() == sha256
 
@@ -153,18 +148,17 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
 
 async def test_what_a_killed_server_left_is_gone_after_prune(server: ForkedServer) -> None:
     await eventually(server.listens)
-    async with open_session() as session:
-        job = BareJob(session, server.url, server.job_token())
+    async with RawJob(server) as job:
         await job.save("saved", b"data")
-        url = await job.upload_url("key")
-        await job.put_block(url, "A", b"a block that was received")
+        link = await job.upload_link("key")
+        await job.put_block(link, "A", b"a block that was received")
         is_over = asyncio.Event()
 
         async def unfinished() -> AsyncIterator[bytes]:
             yield b"half a block"
             await is_over.wait()
 
-        sending = asyncio.ensure_future(job.put_block(url, "B", unfinished()))
+        sending = asyncio.ensure_future(job.put_block(link, "B", unfinished()))
         await eventually(lambda: len(on_disk(server.data).parts) == 3)
         await asyncio.to_thread(server.kill)
         is_over.set()
@@ -181,3 +175,19 @@ async def test_what_a_killed_server_left_is_gone_after_prune(server: ForkedServe
     assert len(litter) == 1
     assert on_disk(server.data) == in_catalog(server.data)
     assert len(on_disk(server.data).parts) == 2
+
+
+async def test_a_server_that_is_killed_while_it_starts_can_be_started_again(
+    server: ForkedServer,
+) -> None:
+    dice = random.Random(0)  # noqa: S311  -- a test's
+    for _ in range(8):
+        await asyncio.sleep(dice.uniform(0, 0.1))
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+
+    await eventually(server.listens)
+
+    async with RawJob(server) as job:
+        await job.save("key", b"data")
+        assert await job.content("key") == b"data"

@@ -180,3 +180,8 @@ def test_no_character_of_a_link_can_be_changed(data: st.DataObject) -> None:
     other = data.draw(st.characters(codec="ascii").filter(lambda c: c != target[position]))
 
     assert refused(target[:position] + other + target[position + 1 :])
+
+
+@pytest.mark.parametrize("spelling", ["SIG", "siG", "%73ig", "s%69g"])
+def test_our_parameters_are_taken_only_as_we_spell_them(spelling: str) -> None:
+    assert refused(download().replace("&sig=", f"&{spelling}="))

@@ -66,7 +66,7 @@ async def test_what_a_killed_process_was_writing_is_claimed_until_its_death(
 
     while_it_lives = await store.unclaimed(BLOB)
     process.send_signal(signal.SIGKILL)
-    await process.wait()
+    await process.communicate()
 
     assert while_it_lives == []
     assert await store.unclaimed(BLOB) == [PART]

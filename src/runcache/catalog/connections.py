@@ -9,6 +9,10 @@ from sqlalchemy import Connection
 T = TypeVar("T")
 
 
+class Duplicate(Exception):
+    """A unique constraint did not let a row in: somebody else was first."""
+
+
 class Connections(Protocol):
     """Runs work on a connection, one transaction each.
 
@@ -28,6 +32,7 @@ class Connections(Protocol):
         """Run `work` alone among all writers, and commit it.
 
         Raises:
+            Duplicate: a unique constraint stopped it.
             CatalogUnavailable: the engine failed, or was busy for too long.
         """
         ...

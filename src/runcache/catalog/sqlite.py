@@ -21,12 +21,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
 from runcache.catalog.catalog import Catalog
+from runcache.catalog.connections import Duplicate
 from runcache.catalog.migrate import upgrade
 from runcache.errors import CatalogUnavailable
 
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 10
+_DUPLICATE: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
 
 
 @asynccontextmanager
@@ -172,8 +174,11 @@ def _close(connection: Connection | None) -> None:
 def _sqlite_errors() -> Iterator[None]:
     try:
         yield
-    except IntegrityError:
-        raise
+    except IntegrityError as exc:
+        if getattr(exc.orig, "sqlite_errorname", "") in _DUPLICATE:
+            raise Duplicate from exc
+        message = f"the catalog contradicts itself: {exc.orig}"
+        raise CatalogUnavailable(message) from exc
     except (DBAPIError, sqlite3.Error, OSError) as exc:
         cause = exc.orig if isinstance(exc, DBAPIError) else exc
         message = f"the catalog cannot be used: {cause}"

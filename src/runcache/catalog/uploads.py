@@ -16,9 +16,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
-from runcache.catalog.connections import Connections
+from runcache.catalog.connections import Connections, Duplicate
 from runcache.catalog.entries import BATCH, insert_entry
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, PARTS, REPOSITORIES, UPLOADS
@@ -110,7 +109,7 @@ class Uploads:
 
         try:
             return await self._connections.write(work)
-        except IntegrityError as exc:
+        except Duplicate as exc:
             raise EntryExists(key, scope=scope) from exc
 
     async def get(self, upload_id: int, *, now_ms: int) -> Upload:
@@ -301,7 +300,7 @@ class Uploads:
 
         try:
             await self._connections.write(work)
-        except IntegrityError as exc:
+        except Duplicate as exc:
             raise EntryExists(upload.key, scope=upload.scope) from exc
         return Entry(
             upload.id,

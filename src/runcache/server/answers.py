@@ -13,7 +13,13 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from runcache.errors import CacheError
 from runcache.server import artifactcache, azure_blob, github_rest, twirp
-from runcache.server.context import METRICS, require_own_authority
+from runcache.server.context import (
+    LOOKUP_RESULT,
+    METRICS,
+    REPOSITORY,
+    REQUEST_ID,
+    require_own_authority,
+)
 from runcache.server.transfers import MOVED_BYTES
 from runcache.wire import azure_blob as azure_wire
 
@@ -36,7 +42,7 @@ class _Refusal(Protocol):
 async def canonical_log_line(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Log and count each request once, without its query, its tokens or its keys."""
     started = time.perf_counter()
-    request["id"] = request_id = secrets.token_hex(16)
+    request[REQUEST_ID] = request_id = secrets.token_hex(16)
     status = _CLIENT_CLOSED_REQUEST
     try:
         response = await handler(request)
@@ -54,7 +60,8 @@ async def canonical_log_line(request: web.Request, handler: Handler) -> web.Stre
             status=status,
             seconds=round(seconds, 4),
             blob_bytes=request.get(MOVED_BYTES, 0),
-            repository=request.get("repository"),
+            repository=request.get(REPOSITORY),
+            lookup_result=request.get(LOOKUP_RESULT),
             request_id=request_id,
             remote=request.remote,
         )
@@ -75,13 +82,14 @@ async def errors_in_dialect(request: web.Request, handler: Handler) -> web.Strea
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001  -- no traceback reaches a client
-        _log.exception("request.crashed", route=_route_of(request), request_id=request["id"])
+        _log.exception("request.crashed", route=_route_of(request), request_id=request[REQUEST_ID])
         return _plain_error(request.path, _SERVER_ERROR, "internal error", None)
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Give each answer an id; Go clients of blob links crash without one (protocol §4.3)."""
-    request_id = request.get("id", "")
+    # What failed before its line in the log, such as a strange `Expect`, has none yet.
+    request_id = request.get(REQUEST_ID) or secrets.token_hex(16)
     if request.path.startswith(_AZURE_BLOB):
         response.headers[azure_wire.REQUEST_ID] = request_id
         for name in (azure_wire.VERSION, azure_wire.CLIENT_REQUEST_ID):
@@ -102,8 +110,11 @@ def unreadable(error: BaseException | None) -> web.Response:
         431: "a line of the request's head is too long",
         400: "the request is not valid HTTP/1.1",
     }.get(status, "internal error")
+    request_id = secrets.token_hex(16)
     response = web.json_response(
-        {"code": "malformed", "msg": message, "message": message}, status=status
+        {"code": "malformed", "msg": message, "message": message},
+        status=status,
+        headers={"X-GitHub-Request-Id": request_id, azure_wire.REQUEST_ID: request_id},
     )
     response.force_close()
     return response

@@ -1,7 +1,8 @@
 """The wiring: what is built of what, and every route on one screen."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -53,11 +54,16 @@ class Wired:
 
 
 @asynccontextmanager
-async def wired(settings: Settings) -> AsyncIterator[Wired]:
-    """Open catalog and store, and build everything above them; close all of it on the way out."""
+async def wired(
+    settings: Settings, *, seconds: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Wired]:
+    """Open catalog and store, and build everything above them; close all of it on the way out.
+
+    `seconds` is the clock that tells which transfers have stalled.
+    """
     key = await asyncio.to_thread(keys.key_of, settings)
     metrics = Metrics()
-    transfers = Transfers(metrics)
+    transfers = Transfers(metrics, seconds=seconds)
     store = LocalStore(settings.store)
     try:
         async with open_catalog(settings.catalog) as catalog:

@@ -6,7 +6,15 @@ from aiohttp import web
 
 from runcache.errors import CacheError, EntryExists, UploadGone
 from runcache.model import Span
-from runcache.server.context import LINKS, SERVICE, TRANSFERS, body_of, grant_of, origin_of
+from runcache.server.context import (
+    LINKS,
+    SERVICE,
+    TRANSFERS,
+    body_of,
+    grant_of,
+    note_lookup,
+    origin_of,
+)
 from runcache.server.failures import ARTIFACTCACHE, failure_of
 from runcache.wire import artifactcache as wire
 
@@ -20,6 +28,7 @@ async def find_entry(request: web.Request) -> web.Response:
     grant = grant_of(request)
     wanted = wire.Lookup.parse(request.query)
     hit = await request.app[SERVICE].find(grant, wanted.keys[0], wanted.keys[1:], wanted.version)
+    note_lookup(request, hit)
     if hit is None:
         return web.Response(status=204)
     url = request.app[LINKS].for_download(origin_of(request), hit.blob)

@@ -12,7 +12,7 @@ import structlog
 
 from runcache.config import Settings
 from runcache.errors import CacheError
-from runcache.maintenance import Maintenance, PruneReport
+from runcache.maintenance import ForgetReport, Maintenance, PruneReport
 from runcache.model import Entry
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import Transfers
@@ -20,6 +20,7 @@ from runcache.service import CacheService, Observer
 
 RECORD_EVERY_SECONDS: Final = 0.5
 STALL_LOOK_EVERY_SECONDS: Final = 5
+RETRY_AFTER_SECONDS: Final = 10
 # A doomed blob that is being read is kept for another lease, long before the former one ends.
 LEASE: Final = timedelta(minutes=5)
 LEASE_EVERY_SECONDS: Final = 60
@@ -108,9 +109,12 @@ class Background(Observer):
             _log.error("entries.damaged", count=damaged, reason="bytes differ from their digest")
 
     async def _keep_limits(self, service: CacheService) -> None:
-        grown, self._grown_repositories = self._grown_repositories, set()
+        grown = frozenset(self._grown_repositories)
         if await self._maintenance.is_over_limit(grown):
-            await self._sweep(service)
+            await self._record_accesses(service)
+            # A sweep that runs already may be past this, and would not look again.
+            self._tell_forgotten(await self._maintenance.forget())
+        self._grown_repositories -= grown
 
     async def _sweep(self, service: CacheService) -> None:
         # The order of last accesses decides: it must be known to the last one.
@@ -119,17 +123,19 @@ class Background(Observer):
         if done is None:
             return
         forgotten, pruned = done
-        for reason, count in forgotten.by_reason.items():
-            self._metrics.evicted(reason, count)
+        self._tell_forgotten(forgotten)
         _log.info(
-            "sweep",
-            forgotten_entries=forgotten.entry_count,
-            forgotten_bytes=forgotten.size_bytes,
-            pruned_blobs=pruned.blob_count,
-            pruned_bytes=pruned.size_bytes,
+            "pruned",
+            blobs=pruned.blob_count,
+            size_bytes=pruned.size_bytes,
             expired_uploads=pruned.expired_upload_count,
             orphans=pruned.orphan_count,
         )
+
+    def _tell_forgotten(self, forgotten: ForgetReport) -> None:
+        for reason, count in forgotten.by_reason.items():
+            self._metrics.evicted(reason, count)
+        _log.info("forgotten", entries=forgotten.entry_count, size_bytes=forgotten.size_bytes)
 
 
 async def _repeat(
@@ -146,14 +152,19 @@ async def _whenever(event: asyncio.Event, work: Callable[[], Awaitable[None]]) -
     while True:
         await event.wait()
         event.clear()
-        await _attempt(work)
+        while not await _attempt(work):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), RETRY_AFTER_SECONDS)
+            event.clear()
 
 
-async def _attempt(work: Callable[[], Awaitable[None]]) -> None:
+async def _attempt(work: Callable[[], Awaitable[None]]) -> bool:
     try:
         await work()
     except CacheError as exc:
         _log.warning("background.failed", error=str(exc))
+        return False
+    return True
 
 
 def _boot_id() -> str:

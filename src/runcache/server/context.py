@@ -16,10 +16,10 @@ from runcache.errors import (
     NotAuthenticated,
     UploadInterrupted,
 )
-from runcache.model import ApiToken, Grant
+from runcache.model import ApiToken, Grant, Hit
 from runcache.server.auth import JobTokens, digest_of, not_authenticated, token_in, valid_api_token
 from runcache.server.links import Links
-from runcache.server.metrics import Metrics
+from runcache.server.metrics import MISS, Metrics
 from runcache.server.transfers import Transfers
 from runcache.service import CacheService, now_ms
 
@@ -29,6 +29,11 @@ LINKS: Final = web.AppKey("links", Links)
 METRICS: Final = web.AppKey("metrics", Metrics)
 TRANSFERS: Final = web.AppKey("transfers", Transfers)
 SETTINGS: Final = web.AppKey("settings", Settings)
+
+# Where a request keeps what its line in the log says.
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+REPOSITORY: Final = web.RequestKey("repository", str)
+LOOKUP_RESULT: Final = web.RequestKey("lookup_result", str)
 
 MESSAGE_SECONDS: Final = 60
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
@@ -44,8 +49,13 @@ def grant_of(request: web.Request) -> Grant:
     if token is None:
         raise not_authenticated()
     grant = request.app[JOB_TOKENS].grant(token)
-    request["repository"] = grant.repository
+    request[REPOSITORY] = grant.repository
     return grant
+
+
+def note_lookup(request: web.Request, hit: Hit | None) -> None:
+    """Keep what a lookup found for the request's line in the log."""
+    request[LOOKUP_RESULT] = hit.kind.value if hit else MISS
 
 
 async def api_token_of(request: web.Request) -> ApiToken:
@@ -102,11 +112,12 @@ def require_own_authority(request: web.Request) -> None:
     target = request.raw_path
     if target.startswith("/") or (target == "*" and request.method == "OPTIONS"):
         return
-    authority = urlsplit(target).netloc if "://" in target else target
+    authority = (urlsplit(target).netloc if "://" in target else target).lower()
+    found = _HOST.fullmatch(authority)
     public_url = request.app[SETTINGS].public_url
-    own = {request.app[SETTINGS].host, urlsplit(public_url).netloc if public_url else None}
-    host = authority.rsplit(":", 1)[0] if not authority.endswith("]") else authority
-    if authority not in own and host not in own and not _is_loopback(host):
+    own = {request.app[SETTINGS].host, urlsplit(public_url).netloc.lower() if public_url else None}
+    host = found[1].strip("[]") if found else ""
+    if found is None or not (authority in own or host in own or _is_loopback(host)):
         raise Misdirected(authority)
 
 

@@ -1,7 +1,8 @@
 """Which status and code each failure has in each dialect: the most specific class wins.
 
 A status of 200 stands for an answer with `ok: false` and a message, which is how the hosted service
-refuses where clients shall show the reason.
+refuses where clients shall show the reason. An answer that has no message is an error instead, with
+the status of its code.
 """
 
 from collections.abc import Mapping
@@ -29,17 +30,17 @@ TWIRP: Final[Table] = {
     errors.MalformedMessage: Failure(400, "malformed"),
     errors.MessageTooLarge: Failure(413, "malformed"),
     errors.EntryExists: Failure(409, "already_exists"),
-    errors.UploadTooLarge: Failure(200, ""),
+    errors.UploadTooLarge: Failure(200, "invalid_argument"),
     errors.NotAuthenticated: Failure(401, "unauthenticated"),
     errors.ReadDenied: Failure(403, "permission_denied"),
-    errors.WriteDenied: Failure(200, ""),
+    errors.WriteDenied: Failure(200, "permission_denied"),
     errors.NotPermitted: Failure(403, "permission_denied"),
     errors.LinkRefused: Failure(403, "permission_denied"),
     errors.NotFound: Failure(404, "not_found"),
     errors.Misdirected: Failure(421, "bad_route"),
     errors.Unavailable: Failure(503, "unavailable"),
     # Clients hide the text of an error behind "another job may be creating this cache".
-    errors.StoreFull: Failure(200, ""),
+    errors.StoreFull: Failure(200, "unavailable"),
 }
 
 ARTIFACTCACHE: Final[Table] = {

@@ -97,10 +97,10 @@ def _ours(query: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for parameter in query.split("&"):
         name, _, value = parameter.partition("=")
-        # Another spelling of ours (`%73ig`, `SIG`) is a second one too.
         known = unquote(name).lower()
         if known in _OURS:
-            if known in found:
+            # Another spelling of ours (`%73ig`, `SIG`) is none that we ever wrote.
+            if known in found or name != known:
                 raise LinkRefused
             found[known] = value
     return found

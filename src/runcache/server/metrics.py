@@ -2,13 +2,21 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.process_collector import ProcessCollector
 
-from runcache.model import Entry, Hit
+from runcache.model import Entry, Hit, MatchKind
 from runcache.retention import Reason
 from runcache.service import Observer
 
+MISS: Final = "miss"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 300)
 
 
@@ -16,13 +24,19 @@ class Metrics(Observer):
     """Counts what the service does and what the handlers answer, from the start of the process."""
 
     def __init__(self) -> None:
+        # Their creation times would double the output, and say what the process's start says.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._lookups = self._counter("lookups", "lookups by what they found", "result")
+        for result in (*(kind.value for kind in MatchKind), MISS):
+            self._lookups.labels(result)
         self._saved = self._counter("saved_entries", "entries that were committed")
         self._saved_bytes = self._counter("saved_bytes", "bytes of committed entries")
         self._damaged = self._counter("damaged_entries", "entries dropped since bytes were wrong")
         self._evicted = self._counter("evicted_entries", "entries forgotten by a limit", "reason")
+        for reason in Reason:
+            self._evicted.labels(reason.value)
         self._requests = self._counter("requests", "requests answered", "route", "status")
         self._seconds = Histogram(
             "runcache_request_seconds",
@@ -45,7 +59,7 @@ class Metrics(Observer):
 
     def missed(self, repository: str) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.missed`."""
-        self._lookups.labels("miss").inc()
+        self._lookups.labels(MISS).inc()
 
     def saved(self, entry: Entry) -> None:
         """See `Observer.saved`."""

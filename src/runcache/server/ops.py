@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from runcache.errors import CacheError
 from runcache.server.context import METRICS, SERVICE, api_token_of, is_from_loopback
 
 
@@ -28,8 +27,3 @@ async def metrics(request: web.Request) -> web.Response:
         body=request.app[METRICS].exposition(),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
-
-
-def refusal(_request: web.Request, error: CacheError) -> web.Response:
-    """Return the answer to a request that failed."""
-    return web.json_response({"status": "failing", "reason": str(error)}, status=401)

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from runcache.config import Settings
 from runcache.errors import InvalidSettings
@@ -51,6 +52,8 @@ class Connection(web.RequestHandler):
 
         `message` is not used: it quotes the request, tokens included.
         """
+        if not isinstance(exc, HttpProcessingError | ConnectionError):
+            _log.error("request.crashed", exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("half of the answer is already sent")
         return unreadable(exc)

@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +18,9 @@ from runcache.service import Piece
 SENT: Final = "sent"
 RECEIVED: Final = "received"
 STALLED_AFTER_SECONDS: Final = 60
+_WENT_AWAY: Final = "the client went away"
 # Where a request keeps how many bytes of a blob it moved, for its line in the log.
-MOVED_BYTES: Final = "moved_bytes"
+MOVED_BYTES: Final = web.RequestKey("moved_bytes", int)
 
 # struct tcp_info of Linux: tcpi_bytes_acked and tcpi_bytes_received.
 _TCP_INFO_BYTES: Final = 136
@@ -34,10 +36,11 @@ class _Running:
 
 
 class Transfers:
-    """The transfers of this process that are running."""
+    """The transfers of this process that are running. `seconds` is a clock that never goes back."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._metrics = metrics
+        self._seconds = seconds
         self._running: dict[int, _Running] = {}
         self._last_number = 0
 
@@ -85,22 +88,26 @@ class Transfers:
                             raise ConnectionAbortedError(message)  # noqa: TRY301  -- as if the disk had
                         piece = await anext(pieces, None)
                     await response.write_eof()
-                except BaseException:
+                except BaseException as exc:
+                    is_gone = transport.is_closing()
                     # Half a body must not look like a whole one.
                     transport.abort()
+                    if is_gone and isinstance(exc, Exception):
+                        # Over TLS asyncio fails in other ways, too, once a connection is lost.
+                        raise ConnectionResetError(_WENT_AWAY) from exc
                     raise
         return response
 
     def end_stalled(self) -> int:
         """Cut off transfers that moved no byte for a minute; to be called every few seconds."""
-        now = asyncio.get_running_loop().time()
+        now = self._seconds()
         ended = 0
         for running in self._running.values():
             moved_bytes = _moved_bytes(running.transport)
             if moved_bytes != running.moved_bytes:
                 running.moved_bytes, running.moved_at = moved_bytes, now
             elif now - running.moved_at >= STALLED_AFTER_SECONDS:
-                running.transport.abort()
+                _hang_up(running.transport)
                 ended += 1
         return ended
 
@@ -112,12 +119,10 @@ class Transfers:
     def _tracked(self, request: web.Request, direction: str) -> Iterator[asyncio.Transport]:
         transport = request.transport
         if not isinstance(transport, asyncio.Transport):
-            message = "the client went away"
-            raise ConnectionResetError(message)
+            raise ConnectionResetError(_WENT_AWAY)
         self._last_number += 1
         number = self._last_number
-        now = asyncio.get_running_loop().time()
-        self._running[number] = _Running(transport, _moved_bytes(transport), now)
+        self._running[number] = _Running(transport, _moved_bytes(transport), self._seconds())
         with self._metrics.in_flight(direction).track_inprogress():
             try:
                 yield transport
@@ -133,3 +138,10 @@ def _moved_bytes(transport: asyncio.Transport) -> int:
     except OSError:
         return 0
     return sum(_ACKED_AND_RECEIVED.unpack_from(info, _ACKED_AT))
+
+
+def _hang_up(transport: asyncio.Transport) -> None:
+    """End a connection so that whoever reads from it or writes to it is told."""
+    # Not `abort()`: it closes the socket under a `sendfile`, which would then wait for ever.
+    with suppress(OSError):
+        transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from runcache.errors import CacheError
-from runcache.server.context import LINKS, SERVICE, body_of, grant_of, origin_of
+from runcache.server.context import LINKS, SERVICE, body_of, grant_of, note_lookup, origin_of
 from runcache.server.failures import TWIRP, failure_of
 from runcache.wire import twirp as wire
 from runcache.wire.twirp import Codec, CreatedEntry, FinalizedEntry, FoundEntry, Method
@@ -40,6 +40,7 @@ async def find_entry(request: web.Request) -> web.Response:
     grant, codec = grant_of(request), _codec_of(request)
     wanted = wire.FindEntry.decode(codec, await body_of(request, wire.MAX_BODY_BYTES))
     hit = await request.app[SERVICE].find(grant, wanted.key, wanted.restore_keys, wanted.version)
+    note_lookup(request, hit)
     if hit is None:
         return _reply(codec, FoundEntry(ok=False))
     url = request.app[LINKS].for_download(origin_of(request), hit.blob)
@@ -49,10 +50,13 @@ async def find_entry(request: web.Request) -> web.Response:
 def refusal(request: web.Request, error: CacheError) -> web.Response:
     """Return the answer of this dialect to a request that failed."""
     failure = failure_of(TWIRP, error)
-    if failure.status == 200:  # noqa: PLR2004  -- see `failures.py`
-        message = f"{error}; {error.hint}" if error.hint else str(error)
-        return _reply(_codec_of(request), _REFUSALS[request.path](ok=False, message=message))
-    return error_response(failure.status, failure.code, str(error))
+    if failure.status != 200:  # noqa: PLR2004  -- see `failures.py`
+        return error_response(failure.status, failure.code, str(error))
+    answer = _REFUSALS.get(request.path)
+    if answer is None:
+        return error_response(wire.TWIRP_STATUS[failure.code], failure.code, str(error))
+    message = f"{error}; {error.hint}" if error.hint else str(error)
+    return _reply(_codec_of(request), answer(ok=False, message=message))
 
 
 def error_response(status: int, code: str, message: str) -> web.Response:

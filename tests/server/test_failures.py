@@ -1,0 +1,176 @@
+"""Every failure has an answer in every dialect, and in each the one that its clients understand."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Final
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from runcache import errors
+from runcache.errors import CacheError
+from runcache.server import artifactcache, azure_blob, failures, github_rest, twirp
+from runcache.server.failures import Failure, Table, failure_of
+from runcache.wire.azure_blob import ErrorCode
+from runcache.wire.twirp import SERVICE_PATH, TWIRP_STATUS, Method
+
+TABLES: Final = {
+    "twirp": failures.TWIRP,
+    "artifactcache": failures.ARTIFACTCACHE,
+    "azure_blob": failures.AZURE_BLOB,
+    "github_rest": failures.GITHUB_REST,
+}
+REFUSALS: Final = (
+    twirp.refusal,
+    artifactcache.refusal,
+    azure_blob.refusal,
+    github_rest.refusal,
+)
+
+
+def an(kind: type[CacheError]) -> CacheError:
+    """Return an error of a class, whatever it wants to know when it is made."""
+    return kind.__new__(kind, "what happened")
+
+
+def all_kinds(kind: type[CacheError] = CacheError) -> Iterator[type[CacheError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from all_kinds(below)
+
+
+KINDS: Final = sorted(
+    {kind for kind in all_kinds() if kind.__module__.startswith("runcache.")},
+    key=lambda kind: kind.__name__,
+)
+
+# Each class: its status and code of v2, its status of v1, its status and code of a blob link, and
+# its status in REST.
+EXPECTED: Final = """
+CacheError          500 internal           500  500 InternalError          500
+Refused             400 invalid_argument   400  400 InvalidInput           422
+InvalidInput        400 invalid_argument   400  400 InvalidInput           422
+InvalidKey          400 invalid_argument   400  400 InvalidInput           422
+InvalidVersion      400 invalid_argument   400  400 InvalidInput           422
+InvalidRef          400 invalid_argument   400  400 InvalidInput           422
+InvalidRepository   400 invalid_argument   400  400 InvalidInput           422
+TooManyKeys         400 invalid_argument   400  400 InvalidInput           422
+MalformedMessage    400 malformed          400  400 InvalidInput           422
+MessageTooLarge     413 malformed          413  413 RequestBodyTooLarge    413
+UploadInterrupted   400 invalid_argument   400  400 InvalidInput           422
+InvalidBlockList    400 invalid_argument   400  400 InvalidBlockList       422
+InvalidRange        400 invalid_argument   400  416 InvalidRange           422
+RangeUnsatisfiable  400 invalid_argument   400  416 InvalidRange           422
+SizeMismatch        400 invalid_argument   400  400 InvalidInput           422
+EntryExists         409 already_exists     409  409 BlobAlreadyExists      409
+UploadTooLarge      200 invalid_argument   413  413 RequestBodyTooLarge    413
+NotAuthenticated    401 unauthenticated    401  403 AuthenticationFailed   401
+NotPermitted        403 permission_denied  403  403 AuthenticationFailed   403
+ReadDenied          403 permission_denied  403  403 AuthenticationFailed   403
+WriteDenied         200 permission_denied  403  403 AuthenticationFailed   403
+LinkRefused         403 permission_denied  403  403 AuthenticationFailed   403
+NotFound            404 not_found          404  404 BlobNotFound           404
+UploadGone          404 not_found          404  404 BlobNotFound           404
+BlobMissing         404 not_found          404  404 BlobNotFound           404
+TokenMissing        404 not_found          404  404 BlobNotFound           404
+Misdirected         421 bad_route          421  421 InvalidInput           421
+InvalidSettings     400 invalid_argument   400  400 InvalidInput           422
+Unavailable         503 unavailable        503  503 ServerBusy             503
+Draining            503 unavailable        503  503 ServerBusy             503
+StoreFull           200 unavailable        507  507 InsufficientStorage    507
+StoreUnavailable    503 unavailable        503  503 ServerBusy             503
+CatalogUnavailable  503 unavailable        503  503 ServerBusy             503
+"""
+ROWS: Final = {words[0]: words[1:] for words in map(str.split, EXPECTED.strip().splitlines())}
+
+# Where the status is not Twirp's for the code: `ok: false`, and what HTTP itself says better.
+EXCEPTIONS: Final = {
+    errors.UploadTooLarge: 200,
+    errors.WriteDenied: 200,
+    errors.StoreFull: 200,
+    errors.MessageTooLarge: 413,
+    errors.Misdirected: 421,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_failure_has_the_answer_that_is_written_here(kind: type[CacheError]) -> None:
+    of_twirp, of_v1, of_blob, of_rest = (failure_of(table, an(kind)) for table in TABLES.values())
+
+    row = [of_twirp.status, of_twirp.code, of_v1.status, of_blob.status, of_blob.code]
+    assert [*map(str, row), str(of_rest.status)] == ROWS[kind.__name__]
+
+
+def test_all_failures_are_written_here_and_no_others() -> None:
+    assert set(ROWS) == {kind.__name__ for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_status_of_a_twirp_code_is_twirps(kind: type[CacheError]) -> None:
+    failure = failure_of(failures.TWIRP, an(kind))
+
+    assert failure.code in TWIRP_STATUS
+    assert failure.status == EXCEPTIONS.get(kind, TWIRP_STATUS[failure.code])
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_status_is_one_of_http(table: Table) -> None:
+    for failure in table.values():
+        assert HTTPStatus(failure.status).phrase
+
+
+def test_the_codes_of_blob_links_are_azures() -> None:
+    for failure in failures.AZURE_BLOB.values():
+        assert failure.code in set(ErrorCode)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_class_below_another_has_its_row(kind: type[CacheError]) -> None:
+    newer = type("Newer", (kind,), {})
+
+    for table in TABLES.values():
+        assert failure_of(table, an(newer)) == failure_of(table, an(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_dialect_can_say_every_failure(kind: type[CacheError]) -> None:
+    for method in Method:
+        for refusal in REFUSALS:
+            request = _request(SERVICE_PATH + method)
+
+            answer = refusal(request, an(kind))
+
+            assert answer.body
+
+
+@pytest.mark.parametrize("kind", [errors.WriteDenied, errors.UploadTooLarge, errors.StoreFull])
+def test_ok_false_carries_the_reason(kind: type[CacheError]) -> None:
+    for method in (Method.CREATE, Method.FINALIZE):
+        answer = twirp.refusal(_request(SERVICE_PATH + method), an(kind))
+
+        assert answer.status == 200
+        assert isinstance(answer.body, bytes)
+        assert answer.body.startswith(b'{"ok":false,"message":"what happened')
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [
+        (errors.WriteDenied, Failure(403, "permission_denied")),
+        (errors.UploadTooLarge, Failure(400, "invalid_argument")),
+        (errors.StoreFull, Failure(503, "unavailable")),
+    ],
+)
+@pytest.mark.parametrize("method", [Method.FIND, "NoSuchMethod"])
+def test_an_answer_without_a_message_is_an_error_instead(
+    method: str, kind: type[CacheError], failure: Failure
+) -> None:
+    answer = twirp.refusal(_request(SERVICE_PATH + method), an(kind))
+
+    assert answer.status == failure.status
+    assert answer.body == b'{"code":"%s","msg":"what happened"}' % failure.code.encode()
+
+
+def _request(path: str) -> web.Request:
+    return make_mocked_request("POST", path)
