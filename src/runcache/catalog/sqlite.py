@@ -100,8 +100,8 @@ class SqliteConnections:
         transaction: Callable[[Callable[[Connection], T]], T],
         work: Callable[[Connection], T],
     ) -> T:
-        # A request that is cancelled must not leave half of its work to whoever comes next: the
-        # thread finishes it, and only then is the cancellation heard.
+        # A cancelled request does not cancel its work, which may wait behind another's: it is done
+        # whole, a little later.
         running = asyncio.get_running_loop().run_in_executor(thread, transaction, work)
         return await asyncio.shield(running)
 

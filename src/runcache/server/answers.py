@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
-from runcache.errors import CacheError
+from runcache.errors import CacheError, Unavailable
 from runcache.server import artifactcache, azure_blob, github_rest, twirp
 from runcache.server.context import (
     LOOKUP_RESULT,
@@ -74,7 +74,8 @@ async def errors_in_dialect(request: web.Request, handler: Handler) -> web.Strea
         require_own_authority(request)
         return await handler(request)
     except CacheError as exc:
-        if isinstance(exc.__cause__, Exception):
+        # What a client got wrong may be quoted in its cause: only our own troubles are told.
+        if isinstance(exc, Unavailable) and exc.__cause__ is not None:
             _log.warning("request.failed", error=str(exc), cause=repr(exc.__cause__))
         return _refusal_for(request.path)(request, exc)
     except web.HTTPException as exc:
