@@ -26,7 +26,7 @@ from runcache.errors import (
 )
 from runcache.model import ApiToken, Blob, Entry, Grant, Hit, Key, Span, Upload, Usage, Version
 from runcache.store import layout
-from runcache.store.blobs import BlobStore
+from runcache.store.blobs import BlobStore, KernelBytes
 
 # How long a blob that was found whole is taken for whole without another look.
 CHECKED_FOR_SECONDS: Final = 10
@@ -35,6 +35,10 @@ _CHECKED_AT_MOST: Final = 10_000
 _ACTIVE_AT_MOST: Final = 10_000
 _LOOK_AT_SPACE_EVERY_BYTES: Final = 64 * 1024**2
 _RANGE_ID: Final = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
+
+
+# The body of an upload, as it comes.
+Body = AsyncIterator[bytes | KernelBytes]
 
 
 def now_ms() -> int:
@@ -187,9 +191,7 @@ class CacheService:
             raise UploadGone
         return upload
 
-    async def write_whole(
-        self, blob: str, body: AsyncIterator[bytes], *, announced_bytes: int | None
-    ) -> None:
+    async def write_whole(self, blob: str, body: Body, *, announced_bytes: int | None) -> None:
         """Receive a blob in one piece; it replaces what was received before.
 
         Raises:
@@ -204,7 +206,7 @@ class CacheService:
         await self._store.delete_parts(blob, replaced)
 
     async def write_block(
-        self, blob: str, block_id: str, body: AsyncIterator[bytes], *, announced_bytes: int | None
+        self, blob: str, block_id: str, body: Body, *, announced_bytes: int | None
     ) -> None:
         """Receive a block; one with the same id replaces it.
 
@@ -221,7 +223,7 @@ class CacheService:
         if replaced is not None:
             await self._store.delete_parts(blob, [replaced])
 
-    async def write_range(self, upload: Upload, span: Span, body: AsyncIterator[bytes]) -> None:
+    async def write_range(self, upload: Upload, span: Span, body: Body) -> None:
         """Receive the bytes of `span` of an upload; the same span again replaces them.
 
         Raises:
@@ -358,7 +360,7 @@ class CacheService:
     async def _received(
         self,
         blob: str,
-        body: AsyncIterator[bytes],
+        body: Body,
         announced_bytes: int | None,
         *,
         block_id: str,

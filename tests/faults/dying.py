@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from runcache.catalog.connections import Connections
 from runcache.model import Grant, Part, Permission, ScopePermission, Span
 from runcache.retention import Limits
-from runcache.store.blobs import BlobStore, Hasher, IncomingPart
+from runcache.store.blobs import BlobStore, Hasher, IncomingPart, KernelBytes
 from tests.in_process import MAIN, REPOSITORY, VERSION, Cache, Clock, body_of, open_cache
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class DyingPart:
     def size_bytes(self) -> int:
         return self._part.size_bytes
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | KernelBytes) -> None:
         await self._life.after(self._part.write(data))
 
     def hand_over(self) -> None:

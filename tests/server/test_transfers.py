@@ -94,6 +94,7 @@ class Moved:
     def receiving(self, into: bytearray) -> Handler:
         async def handler(request: web.Request) -> web.StreamResponse:
             async for data in self.transfers.received(request):
+                assert isinstance(data, bytes)
                 into.extend(data)
             return web.Response(status=201)
 

@@ -20,7 +20,7 @@ from runcache.server.context import (
     REQUEST_ID,
     require_own_authority,
 )
-from runcache.server.transfers import MOVED_BYTES
+from runcache.server.transfers import IS_LAST, MOVED_BYTES
 from runcache.wire import azure_blob as azure_wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,6 +99,9 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     else:
         response.headers["X-GitHub-Request-Id"] = request_id
     response.headers.pop("Server", None)
+    if request.get(IS_LAST):
+        response.force_close()
+        response.headers["Connection"] = "close"
 
 
 def unreadable(error: BaseException | None) -> web.Response:

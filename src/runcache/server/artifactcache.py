@@ -1,5 +1,6 @@
 """Protocol v1: the five routes below `_apis/artifactcache` (protocol §3)."""
 
+from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
@@ -60,9 +61,9 @@ async def write_chunk(request: web.Request) -> web.Response:
     """Receive a range of an upload."""
     upload = await request.app[SERVICE].upload_of(grant_of(request), _cache_id(request))
     chunk = wire.ChunkRange.parse(request.headers.get("Content-Range"))
-    await request.app[SERVICE].write_range(
-        upload, Span(chunk.start, chunk.end_exclusive), request.app[TRANSFERS].received(request)
-    )
+    span = Span(chunk.start, chunk.end_exclusive)
+    async with aclosing(request.app[TRANSFERS].received(request)) as body:
+        await request.app[SERVICE].write_range(upload, span, body)
     return web.Response(status=204)
 
 

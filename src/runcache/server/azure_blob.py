@@ -1,6 +1,7 @@
 """Blob links: the part of Azure's Blob REST that cache clients speak (protocol §4, §5)."""
 
 import asyncio
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -16,12 +17,14 @@ async def put(request: web.Request) -> web.Response:
     """Receive a whole blob, a block, or the list of blocks that make the blob."""
     blob = _verified_blob(request)
     service = request.app[SERVICE]
-    body = request.app[TRANSFERS].received(request)
+    announced_bytes = request.content_length
     match wire.put_operation(request.query):
         case wire.PutBlob():
-            await service.write_whole(blob, body, announced_bytes=request.content_length)
+            async with aclosing(request.app[TRANSFERS].received(request)) as body:
+                await service.write_whole(blob, body, announced_bytes=announced_bytes)
         case wire.PutBlock(block_id):
-            await service.write_block(blob, block_id, body, announced_bytes=request.content_length)
+            async with aclosing(request.app[TRANSFERS].received(request)) as body:
+                await service.write_block(blob, block_id, body, announced_bytes=announced_bytes)
         case wire.PutBlockList():
             text = await body_of(request, wire.MAX_BLOCK_LIST_BYTES)
             # 50 000 ids take 0.14 s.

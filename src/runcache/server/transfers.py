@@ -1,6 +1,7 @@
 """The bodies of blobs: received in large pieces, sent by `sendfile`, and ended when they stall."""
 
 import asyncio
+import os
 import socket
 import struct
 import time
@@ -18,6 +19,11 @@ from runcache.service import Piece
 SENT: Final = "sent"
 RECEIVED: Final = "received"
 STALLED_AFTER_SECONDS: Final = 60
+# From this size on it pays to receive a body past the parser: 1.8 s → 0.9 s for 1 GiB.
+TAKE_OVER_FROM_BYTES: Final = 4 * 1024 * 1024
+_TAKEN_OVER_BYTES: Final = 4 * 1024 * 1024
+# Set where no other request can come on a connection.
+IS_LAST: Final = web.RequestKey("is_last", bool)
 _WENT_AWAY: Final = "the client went away"
 # Where a request keeps how many bytes of a blob it moved, for its line in the log.
 MOVED_BYTES: Final = web.RequestKey("moved_bytes", int)
@@ -35,6 +41,24 @@ class _Running:
     moved_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class SocketBytes:
+    """The next bytes of a connection, still in the kernel (`store.blobs.KernelBytes`)."""
+
+    descriptor: int
+    size_bytes: int
+
+    async def readable(self) -> None:
+        """Return once there is something to read, be it the end."""
+        loop = asyncio.get_running_loop()
+        is_readable = asyncio.Event()
+        loop.add_reader(self.descriptor, is_readable.set)
+        try:
+            await is_readable.wait()
+        finally:
+            loop.remove_reader(self.descriptor)
+
+
 class Transfers:
     """The transfers of this process that are running. `seconds` is a clock that never goes back."""
 
@@ -49,17 +73,24 @@ class Transfers:
         """How many there are."""
         return len(self._running)
 
-    async def received(self, request: web.Request) -> AsyncGenerator[bytes, None]:
+    async def received(self, request: web.Request) -> AsyncGenerator[bytes | SocketBytes, None]:
         """Yield the body of a request as it arrives.
+
+        A long one comes past the parser, straight from the socket: in pieces that have to be
+        written before the next one is asked for. Its connection ends with the answer.
 
         Raises:
             UploadInterrupted: it ended early.
         """
-        with self._tracked(request, RECEIVED):
+        with self._tracked(request, RECEIVED) as transport:
             try:
-                async for data in request.content.iter_any():
-                    self._count(request, RECEIVED, len(data))
-                    yield data
+                if _is_worth_taking_over(request, transport):
+                    async for piece in self._taken_over(request, transport):
+                        yield piece
+                else:
+                    async for data in request.content.iter_any():
+                        self._count(request, RECEIVED, len(data))
+                        yield data
             except (web.RequestPayloadError, ConnectionError) as exc:
                 raise UploadInterrupted from exc
 
@@ -111,6 +142,33 @@ class Transfers:
                 ended += 1
         return ended
 
+    async def _taken_over(
+        self, request: web.Request, transport: asyncio.Transport
+    ) -> AsyncGenerator[bytes | SocketBytes, None]:
+        # The parser has lost count from here on: nothing after this body can be understood.
+        request[IS_LAST] = True
+        # In one step: what the parser was given is taken, and it is given no more.
+        begun = request.content.read_nowait()
+        transport.pause_reading()
+        left_bytes = (request.content_length or 0) - len(begun)
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        try:
+            if begun:
+                self._count(request, RECEIVED, len(begun))
+                yield begun
+            while left_bytes:
+                piece = SocketBytes(descriptor, min(left_bytes, _TAKEN_OVER_BYTES))
+                yield piece
+                self._count(request, RECEIVED, piece.size_bytes)
+                left_bytes -= piece.size_bytes
+        finally:
+            os.close(descriptor)
+            if left_bytes:
+                # Whoever still sends shall hear the answer: aiohttp reads on for a while.
+                transport.resume_reading()
+            else:
+                request.content.feed_eof()
+
     def _count(self, request: web.Request, direction: str, size_bytes: int) -> None:
         request[MOVED_BYTES] = request.get(MOVED_BYTES, 0) + size_bytes
         self._metrics.transferred(direction, size_bytes)
@@ -138,6 +196,11 @@ def _moved_bytes(transport: asyncio.Transport) -> int:
     except OSError:
         return 0
     return sum(_ACKED_AND_RECEIVED.unpack_from(info, _ACKED_AT))
+
+
+def _is_worth_taking_over(request: web.Request, transport: asyncio.Transport) -> bool:
+    is_plain = transport.get_extra_info("sslcontext") is None
+    return is_plain and (request.content_length or 0) >= TAKE_OVER_FROM_BYTES
 
 
 def _hang_up(transport: asyncio.Transport) -> None:

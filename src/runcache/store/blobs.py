@@ -15,6 +15,24 @@ class Hasher(Protocol):
         ...
 
 
+class KernelBytes(Protocol):
+    """Bytes that were sent to us but are still in the kernel."""
+
+    @property
+    def descriptor(self) -> int:
+        """Where they can be read; reading never blocks."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """How many they are, once all have come."""
+        ...
+
+    async def readable(self) -> None:
+        """Return once there is something to read, be it the end."""
+        ...
+
+
 class IncomingPart(Protocol):
     """A part that is being received."""
 
@@ -23,10 +41,11 @@ class IncomingPart(Protocol):
         """How much was written so far."""
         ...
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | KernelBytes) -> None:
         """Append `data`.
 
         Raises:
+            UploadInterrupted: the kernel's bytes end early.
             StoreFull: there is no room for it.
             StoreUnavailable: it cannot be written.
         """

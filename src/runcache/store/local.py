@@ -10,22 +10,25 @@ import fcntl
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, ParamSpec, TypeVar
 
-from runcache.errors import BlobMissing, StoreFull, StoreUnavailable
+from runcache.errors import BlobMissing, StoreFull, StoreUnavailable, UploadInterrupted
 from runcache.model import Part
 from runcache.store import layout
-from runcache.store.blobs import Hasher
+from runcache.store.blobs import Hasher, KernelBytes
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS: Final = 16
 _HASH_BUFFER_BYTES: Final = 1024 * 1024
+_MOVE_BUFFER_BYTES: Final = 256 * 1024
+_of_thread: Final = threading.local()
 # EFBIG is what a limit on file sizes gives.
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -129,10 +132,26 @@ class LocalPart:
         self._is_handed_over = False
         self.size_bytes = 0
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | KernelBytes) -> None:
         """See `IncomingPart.write`."""
-        await self._store.run(_write_all, self._descriptor, data)
-        self.size_bytes += len(data)
+        if isinstance(data, bytes):
+            await self._store.run(_write_all, self._descriptor, memoryview(data))
+            self.size_bytes += len(data)
+        else:
+            await self._move(data)
+
+    async def _move(self, data: KernelBytes) -> None:
+        """Let a thread move what has come, and wait for more without a thread."""
+        end_bytes = self.size_bytes + data.size_bytes
+        while self.size_bytes < end_bytes:
+            moved_bytes, is_at_end = await self._store.run(
+                _move, data.descriptor, self._descriptor, end_bytes - self.size_bytes
+            )
+            self.size_bytes += moved_bytes
+            if is_at_end:
+                raise UploadInterrupted
+            if self.size_bytes < end_bytes:
+                await data.readable()
 
     def hand_over(self) -> None:
         """See `IncomingPart.hand_over`."""
@@ -175,10 +194,35 @@ def _create_locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    written = os.write(descriptor, data)
-    while written < len(data):
-        written += os.write(descriptor, memoryview(data)[written:])
+def _write_all(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _move(source: int, target: int, size_bytes: int) -> tuple[int, bool]:
+    """Move up to `size_bytes` that are there; return how many, and whether no more will come."""
+    buffer = _buffer_of_thread()
+    moved_bytes = 0
+    while moved_bytes < size_bytes:
+        try:
+            count = os.readv(source, [buffer[: size_bytes - moved_bytes]])
+        except BlockingIOError:
+            return moved_bytes, False
+        except ConnectionError:
+            return moved_bytes, True
+        if count == 0:
+            return moved_bytes, True
+        _write_all(target, buffer[:count])
+        moved_bytes += count
+    return moved_bytes, False
+
+
+def _buffer_of_thread() -> memoryview:
+    # A new one each time would be given back to the kernel, and be zeroed by it, each time.
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = memoryview(bytearray(_MOVE_BUFFER_BYTES))
+    buffer: memoryview = _of_thread.buffer
+    return buffer
 
 
 def _open_whole(path: Path, blob: str, size_bytes: int) -> BinaryIO:
