@@ -22,7 +22,10 @@ def test_a_job_token_grants_what_the_access_rules_say(runcache: Runcache, tmp_pa
 
     grant = tokens_of(tmp_path / "data").grant(ended.out.strip())
     assert ended.code == 0
-    assert ended.err == f"made the signing key `{tmp_path / 'data' / 'signing.key'}`\n"
+    assert ended.err == (
+        f"made the signing key `{tmp_path / 'data' / 'signing.key'}`\n"
+        "hint: only a server with the same `--data` accepts what it signs\n"
+    )
     assert grant.repository == "octo/hello"
     assert grant.scopes == scopes_for(
         ref="refs/pull/7/merge", base_ref="feature", default_branch="trunk", event="pull_request"
