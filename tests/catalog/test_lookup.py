@@ -214,7 +214,7 @@ def test_keys_of_the_greatest_length_are_found(running: Running) -> None:
 async def test_a_lookup_reads_no_table_but_through_an_index(catalog: Catalog, file: Path) -> None:
     await save(catalog, "key-1")
     statement, parameters = find_statement(walk([FEATURE, MAIN], keys_of("key-", ["k"])))
-    bound = statement.params(**parameters, repository=1, version=VERSION)
+    bound = statement.statement.params(**parameters, repository=1, version=VERSION)
     compiled = bound.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
 
     plan = [str(row[3]) for row in query(file, f"EXPLAIN QUERY PLAN {compiled}")]

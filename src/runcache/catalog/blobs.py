@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from runcache.catalog.connections import Connections
+from runcache.catalog.prepared import Prepared
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, PARTS
 from runcache.errors import BlobMissing
 from runcache.model import Blob, Part, Span
@@ -42,16 +43,8 @@ class Blobs:
 
     async def get(self, name: str) -> Blob | None:
         """Return a committed blob: also a doomed one, but none whose bytes are suspect."""
-        suspect = (
-            select(ENTRIES.c.id)
-            .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
-            .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.is_suspect.is_(True))
-        )
-        statement = select(BLOBS).where(
-            BLOBS.c.name == name, BLOBS.c.size_bytes.is_not(None), ~suspect.exists()
-        )
-        row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
-        return None if row is None else Blob(row.name, row.size_bytes, row.created_at)
+        rows = await self._connections.read(lambda c: _GET.rows(c, {"blob": name}))
+        return Blob(*rows[0]) if rows else None
 
     async def parts(self, name: str, span: Span) -> AsyncIterator[list[Part]]:
         """Yield the parts that hold bytes of `span`, in order, in lists of bounded size.
@@ -170,22 +163,37 @@ class Blobs:
         await self._connections.write(lambda c: c.execute(statement))
 
     async def _page(self, name: str, start: int, end: int) -> list[Part]:
-        of_blob = PARTS.c.blob_id == (
-            select(BLOBS.c.id).where(BLOBS.c.name == name).scalar_subquery()
-        )
+        values = {"blob": name, "from": start, "to": end}
+        rows = await self._connections.read(lambda c: _PAGE.rows(c, values))
+        return [Part(*row) for row in rows]
+
+
+_SUSPECT: Final = (
+    select(ENTRIES.c.id)
+    .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
+    .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.is_suspect.is_(True))
+)
+_GET: Final = Prepared(
+    select(BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.created_at).where(
+        BLOBS.c.name == bindparam("blob"), BLOBS.c.size_bytes.is_not(None), ~_SUSPECT.exists()
+    )
+)
+_OF_BLOB: Final = (
+    PARTS.c.blob_id == select(BLOBS.c.id).where(BLOBS.c.name == bindparam("blob")).scalar_subquery()
+)
+_PAGE: Final = Prepared(
+    select(PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
+    .where(
+        _OF_BLOB,
         # Where to begin is asked of the index: reading on from the front would cost more with each
         # page.
-        first = select(func.max(PARTS.c.start)).where(of_blob, PARTS.c.start <= start)
-        statement = (
-            select(PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
-            .where(
-                of_blob,
-                PARTS.c.start >= first.scalar_subquery(),
-                PARTS.c.start < end,
-                PARTS.c.start + PARTS.c.size_bytes > start,
-            )
-            .order_by(PARTS.c.start, PARTS.c.position)
-            .limit(_PARTS_PAGE)
-        )
-        rows = await self._connections.read(lambda c: c.execute(statement).all())
-        return [Part(*row) for row in rows]
+        PARTS.c.start
+        >= select(func.max(PARTS.c.start))
+        .where(_OF_BLOB, PARTS.c.start <= bindparam("from"))
+        .scalar_subquery(),
+        PARTS.c.start < bindparam("to"),
+        PARTS.c.start + PARTS.c.size_bytes > bindparam("from"),
+    )
+    .order_by(PARTS.c.start, PARTS.c.position)
+    .limit(_PARTS_PAGE)
+)

@@ -55,8 +55,8 @@ class Entries:
             # A walk of a new shape takes 90 ms to put together: not in the loop.
             statement, parameters = find_statement(steps)
             values = {**parameters, "repository": repository_id, "version": version}
-            row = connection.execute(statement, values).one_or_none()
-            return None if row is None else FoundEntry(entry_of(row), row.blob)
+            rows = statement.rows(connection, values)
+            return _found(rows[0]) if rows else None
 
         return await self._connections.read(work)
 
@@ -214,6 +214,12 @@ class Entries:
             return len(lost)
 
         return await self._connections.write(work)
+
+
+def _found(row: Sequence[Any]) -> FoundEntry:
+    entry_id, _, scope, key, version, size_bytes, created_at, accessed_at, _, owner, blob = row
+    entry = Entry(entry_id, owner, scope, key, version, size_bytes, created_at, accessed_at)
+    return FoundEntry(entry, blob)
 
 
 def entry_of(row: Row[Any]) -> Entry:

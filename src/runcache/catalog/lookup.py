@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, exists, func, select
 
+from runcache.catalog.prepared import Prepared
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, REPOSITORIES
 from runcache.matching import Step
 
@@ -53,7 +54,7 @@ def entries_with_blob() -> Select[Any]:
     )
 
 
-def find_statement(steps: Sequence[Step]) -> tuple[Select[Any], dict[str, str]]:
+def find_statement(steps: Sequence[Step]) -> tuple[Prepared, dict[str, str]]:
     """Return the statement for a walk, and its parameters but `repository` and `version`."""
     shape: list[tuple[bool, bool]] = []
     parameters: dict[str, str] = {}
@@ -68,7 +69,7 @@ def find_statement(steps: Sequence[Step]) -> tuple[Select[Any], dict[str, str]]:
 
 
 @lru_cache(maxsize=256)
-def _statement(shape: tuple[tuple[bool, bool], ...]) -> Select[Any]:
+def _statement(shape: tuple[tuple[bool, bool], ...]) -> Prepared:
     questions: list[ColumnElement[int | None]] = [
         _exact(number) if is_exact else _newest_with_prefix(number, has_end=has_end)
         for number, (is_exact, has_end) in enumerate(shape)
@@ -78,7 +79,7 @@ def _statement(shape: tuple[tuple[bool, bool], ...]) -> Select[Any]:
         func.coalesce(*questions[start : start + _GROUP], None)
         for start in range(0, len(questions), _GROUP)
     ]
-    return entries_with_blob().where(ENTRIES.c.id == func.coalesce(*groups, None))
+    return Prepared(entries_with_blob().where(ENTRIES.c.id == func.coalesce(*groups, None)))
 
 
 def _in_scope(number: int) -> ColumnElement[bool]:
