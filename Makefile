@@ -59,7 +59,7 @@ lock: $(INSTALLER)
 	$(COMPILE) pyproject.toml -c requirements/build.txt --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group build --group test --group dev -c requirements/build.txt \
 		-c requirements/runtime.txt --output-file requirements/dev.txt
-	$(MAKE) --no-print-directory setup
+	$(MAKE) --no-print-directory $(DEV)
 	$(BIN)/python -m tests.genuine lock
 
 clean:
