@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from runcache import matching
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.entries import Access
+from runcache.catalog.entries import Access, Answer
 from runcache.catalog.uploads import NewPart
 from runcache.errors import (
     BlobMissing,
@@ -101,7 +101,8 @@ class CacheService:
         self._observers = tuple(observers)
         self._now = now
         self._is_draining = False
-        self._checked: dict[str, float] = {}
+        self._whole: set[str] = set()
+        self._whole_since = 0.0
         self._accesses: dict[int, Access] = {}
         self._reading: dict[str, int] = {}
         self._active_uploads: dict[str, float] = {}
@@ -119,12 +120,14 @@ class CacheService:
         wanted = Version(version)
         steps = matching.walk(grant.readable_scopes, keys)
         while True:
-            found = await self._catalog.entries.find(grant.repository, wanted.text, steps)
+            found = await self._catalog.entries.find(
+                grant.repository, wanted.text, steps, whole=self._lately_whole()
+            )
             if found is None:
                 for observer in self._observers:
                     observer.missed(grant.repository)
                 return None
-            if await self._is_whole(found.blob):
+            if await self._is_whole(found):
                 break
             await self._drop_damaged(found.blob)
         self._accesses[found.entry.id] = Access(found.entry.id, found.blob, self._now())
@@ -428,26 +431,32 @@ class CacheService:
         if free_bytes - announced_bytes < self._limits.min_free_bytes:
             raise StoreFull
 
-    async def _is_whole(self, blob: str) -> bool:
+    def _lately_whole(self) -> Container[str]:
         now = time.monotonic()
-        if self._checked.get(blob, 0.0) > now - CHECKED_FOR_SECONDS:
+        is_old = now - self._whole_since > CHECKED_FOR_SECONDS
+        if is_old or len(self._whole) >= _CHECKED_AT_MOST:
+            # A lookup that runs may still ask the old set, which therefore stays as it is.
+            self._whole, self._whole_since = set(), now
+        return self._whole
+
+    async def _is_whole(self, answer: Answer) -> bool:
+        if answer.blob in self._whole:
             return True
-        found = await self._catalog.blobs.get(blob)
-        if found is None:
-            return False
         try:
-            async for parts in self._catalog.blobs.parts(blob, Span(0, found.size_bytes)):
-                if not await self._store.has_all(blob, parts):
+            if not await self._store.has_all(answer.blob, answer.parts):
+                return False
+            end = answer.parts[-1].start + answer.parts[-1].size_bytes if answer.parts else 0
+            rest = Span(end, answer.blob_bytes)
+            async for parts in self._catalog.blobs.parts(answer.blob, rest):
+                if not await self._store.has_all(answer.blob, parts):
                     return False
         except BlobMissing:
             return False
-        if len(self._checked) >= _CHECKED_AT_MOST:
-            self._checked.clear()
-        self._checked[blob] = now
+        self._whole.add(answer.blob)
         return True
 
     async def _drop_damaged(self, blob: str) -> None:
-        self._checked.pop(blob, None)
+        self._whole.discard(blob)
         holders = await self._catalog.blobs.holders(blob)
         if holders:
             await self._catalog.entries.forget(holders, now_ms=self._now(), link_ms=0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.entries import FoundEntry
+from runcache.catalog.entries import Answer
 from runcache.catalog.lookup import NEWEST_FIRST, find_statement, prefix_end
 from runcache.catalog.sqlite import open_catalog
 from runcache.matching import keys_of, walk
@@ -37,7 +37,7 @@ class Running:
 
     def find(
         self, repository: str, scopes: Sequence[str], keys: Sequence[str], version: str = VERSION
-    ) -> FoundEntry | None:
+    ) -> Answer | None:
         steps = walk(scopes, keys_of(keys[0], keys[1:]))
         return self.runner.run(self.catalog.entries.find(repository, version, steps))
 

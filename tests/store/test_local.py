@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -41,15 +42,15 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LocalStore]:
+@pytest_asyncio.fixture
+async def store(tmp_path: Path) -> AsyncIterator[LocalStore]:
     with closing(LocalStore(tmp_path / "blobs")) as store:
         yield store
 
 
 class TestLocalStore(BlobStoreSuite):
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[BlobStore]:
+    @pytest_asyncio.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[BlobStore]:
         with closing(LocalStore(tmp_path / "blobs")) as store:
             yield store
 
@@ -139,10 +140,13 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.loop = asyncio.Runner()
-        self.store = LocalStore(Path(self.folder.name))
+        self.store = self.loop.run(self.opened())
         self.whole: dict[tuple[str, str], bytes] = {}
         self.open: dict[tuple[str, str], tuple[IncomingPart, AsyncExitStack]] = {}
         self.written: dict[tuple[str, str], bytes] = {}
+
+    async def opened(self) -> LocalStore:
+        return LocalStore(Path(self.folder.name))
 
     @rule(blob=blobs, part=parts)
     def begin(self, blob: str, part: str) -> None:

@@ -168,6 +168,11 @@ class Blobs:
         return [Part(*row) for row in rows]
 
 
+def first_parts(connection: Connection, blob_id: int) -> list[Part]:
+    """Return the first parts of a blob within a transaction, as many as are read at once."""
+    return [Part(*row) for row in _FIRST.rows(connection, {"blob": blob_id})]
+
+
 _SUSPECT: Final = (
     select(ENTRIES.c.id)
     .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
@@ -178,11 +183,18 @@ _GET: Final = Prepared(
         BLOBS.c.name == bindparam("blob"), BLOBS.c.size_bytes.is_not(None), ~_SUSPECT.exists()
     )
 )
+_PART: Final = (PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
+_FIRST: Final = Prepared(
+    select(*_PART)
+    .where(PARTS.c.blob_id == bindparam("blob"), PARTS.c.start.is_not(None))
+    .order_by(PARTS.c.start, PARTS.c.position)
+    .limit(_PARTS_PAGE)
+)
 _OF_BLOB: Final = (
     PARTS.c.blob_id == select(BLOBS.c.id).where(BLOBS.c.name == bindparam("blob")).scalar_subquery()
 )
 _PAGE: Final = Prepared(
-    select(PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
+    select(*_PART)
     .where(
         _OF_BLOB,
         # Where to begin is asked of the index: reading on from the front would cost more with each

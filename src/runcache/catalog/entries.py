@@ -1,17 +1,18 @@
 """Statements about entries: finding, listing, forgetting."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
 
+from runcache.catalog.blobs import first_parts
 from runcache.catalog.connections import Connections
 from runcache.catalog.lookup import entries_with_blob, find_statement, prefix_end
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, REPOSITORIES
 from runcache.matching import Step
-from runcache.model import Entry
+from runcache.model import Entry, Part
 from runcache.retention import BlobUse, EntryUse
 
 # How much longer than its links a blob is kept, whoever forgets its entries: an access is written
@@ -30,6 +31,20 @@ class FoundEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The entry that answers a lookup, and its first blob.
+
+    `parts` are the first ones of that blob, to be looked for in the store; none if it is known to
+    be whole.
+    """
+
+    entry: Entry
+    blob: str
+    blob_bytes: int
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """A lookup that found an entry: which, the blob that it gave a link to, and when (ms)."""
 
@@ -45,10 +60,15 @@ class Entries:
         self._connections = connections
         self._repositories = repositories
 
-    async def find(self, repository: str, version: str, steps: Sequence[Step]) -> FoundEntry | None:
-        """Return the entry that answers the first of `steps` that any entry answers."""
+    async def find(
+        self, repository: str, version: str, steps: Sequence[Step], *, whole: Container[str] = ()
+    ) -> Answer | None:
+        """Return the entry that answers the first of `steps` that any entry answers.
 
-        def work(connection: Connection) -> FoundEntry | None:
+        `whole` are the blobs whose parts are not asked for.
+        """
+
+        def work(connection: Connection) -> Answer | None:
             repository_id = self._repositories.id_of(connection, repository)
             if repository_id is None:
                 return None
@@ -56,7 +76,11 @@ class Entries:
             statement, parameters = find_statement(steps)
             values = {**parameters, "repository": repository_id, "version": version}
             rows = statement.rows(connection, values)
-            return _found(rows[0]) if rows else None
+            if not rows:
+                return None
+            *entry, blob_id, blob, blob_bytes = rows[0]
+            parts = () if blob in whole else first_parts(connection, blob_id)
+            return Answer(Entry(*entry), blob, blob_bytes, parts)
 
         return await self._connections.read(work)
 
@@ -214,12 +238,6 @@ class Entries:
             return len(lost)
 
         return await self._connections.write(work)
-
-
-def _found(row: Sequence[Any]) -> FoundEntry:
-    entry_id, _, scope, key, version, size_bytes, created_at, accessed_at, _, owner, blob = row
-    entry = Entry(entry_id, owner, scope, key, version, size_bytes, created_at, accessed_at)
-    return FoundEntry(entry, blob)
 
 
 def entry_of(row: Row[Any]) -> Entry:

@@ -18,6 +18,21 @@ from runcache.matching import Step
 # its p99 at a million entries at 0.25 ms instead of 2.2 ms, which sorting the whole range takes.
 NEWEST_FIRST: Final = 64
 
+# What a lookup reads: the fields of an `Entry` in their order, then those of its first blob.
+ANSWER: Final = (
+    ENTRIES.c.id,
+    REPOSITORIES.c.name,
+    ENTRIES.c.scope,
+    ENTRIES.c.key,
+    ENTRIES.c.version,
+    ENTRIES.c.size_bytes,
+    ENTRIES.c.created_at,
+    ENTRIES.c.last_accessed_at,
+    BLOBS.c.id,
+    BLOBS.c.name,
+    BLOBS.c.size_bytes,
+)
+
 _GROUP: Final = 100
 _LAST_CODE_POINT: Final = 0x10FFFF
 _BEFORE_SURROGATES: Final = 0xD7FF
@@ -79,7 +94,8 @@ def _statement(shape: tuple[tuple[bool, bool], ...]) -> Prepared:
         func.coalesce(*questions[start : start + _GROUP], None)
         for start in range(0, len(questions), _GROUP)
     ]
-    return Prepared(entries_with_blob().where(ENTRIES.c.id == func.coalesce(*groups, None)))
+    found = entries_with_blob().where(ENTRIES.c.id == func.coalesce(*groups, None))
+    return Prepared(found.with_only_columns(*ANSWER))
 
 
 def _in_scope(number: int) -> ColumnElement[bool]:

@@ -10,8 +10,8 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,6 +24,7 @@ from runcache.catalog.catalog import Catalog
 from runcache.catalog.connections import Duplicate
 from runcache.catalog.migrate import upgrade
 from runcache.errors import CatalogUnavailable
+from runcache.threads import WorkerThreads
 
 T = TypeVar("T")
 
@@ -50,8 +51,8 @@ class SqliteConnections:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="catalog-read")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="catalog-write")
+        self._reader = WorkerThreads("catalog-read")
+        self._writer = WorkerThreads("catalog-write")
         self._read_connection: Connection | None = None
         self._write_connection: Connection | None = None
 
@@ -59,10 +60,9 @@ class SqliteConnections:
     async def open(cls, path: Path) -> "SqliteConnections":
         """Open both connections, after the schema was brought up to date."""
         self = cls(path)
-        loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._writer, self._open_writer)
-            await loop.run_in_executor(self._reader, self._open_reader)
+            await self._writer.run(self._open_writer)
+            await self._reader.run(self._open_reader)
         except BaseException:
             await self.close()
             raise
@@ -70,19 +70,18 @@ class SqliteConnections:
 
     async def close(self) -> None:
         """Close both connections and end their threads."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._reader, _close, self._read_connection)
-        await loop.run_in_executor(self._writer, _close, self._write_connection)
-        self._reader.shutdown(wait=False)
-        self._writer.shutdown(wait=False)
+        await self._reader.run(partial(_close, self._read_connection))
+        await self._writer.run(partial(_close, self._write_connection))
+        self._reader.end()
+        self._writer.end()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.read`."""
-        return await self._run(self._reader, self._read, work)
+        return await self._reader.run(partial(self._read, work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.write`."""
-        return await self._run(self._writer, self._write, work)
+        return await self._writer.run(partial(self._write, work))
 
     @asynccontextmanager
     async def exclusively(self, name: str, *, wait: bool = False) -> AsyncIterator[bool]:
@@ -94,21 +93,16 @@ class SqliteConnections:
             if lock is not None:
                 await asyncio.to_thread(os.close, lock)
 
-    async def _run(
-        self,
-        thread: ThreadPoolExecutor,
-        transaction: Callable[[Callable[[Connection], T]], T],
-        work: Callable[[Connection], T],
-    ) -> T:
-        # A cancelled request does not cancel its work, which may wait behind another's: it is done
-        # whole, a little later.
-        running = asyncio.get_running_loop().run_in_executor(thread, transaction, work)
-        return await asyncio.shield(running)
-
     def _read(self, work: Callable[[Connection], T]) -> T:
         assert self._read_connection is not None  # noqa: S101  -- open() has run
-        with _sqlite_errors(), self._read_connection.begin():
-            return work(self._read_connection)
+        # At the driver, since SQLAlchemy's own begin and commit take longer than a lookup.
+        execute = self._read_connection.connection.execute
+        with _sqlite_errors():
+            execute("BEGIN")
+            try:
+                return work(self._read_connection)
+            finally:
+                execute("COMMIT")
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         assert self._write_connection is not None  # noqa: S101  -- open() has run
@@ -118,12 +112,12 @@ class SqliteConnections:
     def _open_writer(self) -> None:
         with _sqlite_errors():
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._write_connection = _engine(self._path, begin="BEGIN IMMEDIATE").connect()
+            self._write_connection = _writing(_engine(self._path)).connect()
             upgrade(self._write_connection)
 
     def _open_reader(self) -> None:
         with _sqlite_errors():
-            self._read_connection = _engine(self._path, begin="BEGIN").connect()
+            self._read_connection = _engine(self._path).connect()
 
     def _lock_file(self, name: str, *, wait: bool) -> int | None:
         lock = os.open(self._path.with_suffix(f".{name}-lock"), os.O_CREAT | os.O_RDWR, 0o600)
@@ -135,7 +129,7 @@ class SqliteConnections:
         return lock
 
 
-def _engine(path: Path, *, begin: str) -> Engine:
+def _engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=NullPool,
@@ -157,9 +151,13 @@ def _engine(path: Path, *, begin: str) -> Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
+    return engine
+
+
+def _writing(engine: Engine) -> Engine:
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

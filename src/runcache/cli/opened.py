@@ -44,11 +44,11 @@ def upkeep(settings: Settings, act: Callable[[Maintenance], Coroutine[Any, Any, 
     Raises:
         InvalidSettings: there is no cache at this place, or its store is another's.
     """
-    with closing(LocalStore(settings.store)) as store:
 
-        async def run(catalog: Catalog) -> T:
+    async def run(catalog: Catalog) -> T:
+        with closing(LocalStore(settings.store)) as store:
             maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
             await maintenance.claim_store()
             return await act(maintenance)
 
-        return in_catalog(settings, run)
+    return in_catalog(settings, run)

@@ -12,8 +12,8 @@ import secrets
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from runcache.errors import BlobMissing, StoreFull, StoreUnavailable, UploadInte
 from runcache.model import Part
 from runcache.store import layout
 from runcache.store.blobs import Hasher, KernelBytes
+from runcache.threads import WorkerThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,15 +39,15 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._threads = WorkerThreads("store", _THREADS)
         # Hashing and syncing take long and are never urgent: they do not stand in the way of
         # transfers.
-        self._patient_thread = ThreadPoolExecutor(1, thread_name_prefix="store-settle")
+        self._patient_thread = WorkerThreads("store-settle")
 
     def close(self) -> None:
         """End the threads, once what they do is done; do not wait for that."""
-        self._threads.shutdown(wait=False)
-        self._patient_thread.shutdown(wait=False)
+        self._threads.end()
+        self._patient_thread.end()
 
     @asynccontextmanager
     async def receive(self, blob: str, part: str) -> AsyncIterator["LocalPart"]:
@@ -113,14 +114,10 @@ class LocalStore:
 
     async def run(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
         """Run blocking work in one of the store's threads."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, _translated, work, *args
-        )
+        return await self._threads.run(partial(_translated, work, *args))
 
     async def _patiently(self, work: Callable[P, T], *args: P.args, **_: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._patient_thread, _translated, work, *args
-        )
+        return await self._patient_thread.run(partial(_translated, work, *args))
 
 
 class LocalPart:

@@ -2,8 +2,8 @@
 
 ```python
 class TestLocalStore(BlobStoreSuite):
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[BlobStore]:
+    @pytest_asyncio.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[BlobStore]:
         with closing(LocalStore(tmp_path)) as store:
             yield store
 ```
