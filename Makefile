@@ -16,11 +16,11 @@ DEV := $(VENV)/.dev
 ABLE_TO_SERVE := $(if $(wildcard $(DEV)),$(DEV),$(RUNTIME))
 
 PACKAGE := pyproject.toml src/runcache/__init__.py
-CHECKED := $(wildcard src tests benchmarks)
+CHECKED := $(wildcard src tests benchmarks fuzz)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve setup test check bench lock clean
+.PHONY: help serve setup test check bench fuzz lock clean
 
 help:
 	@echo 'make serve   set up what is needed, then serve on http://127.0.0.1:8480/ (ARGS="--port 9000")'
@@ -28,6 +28,7 @@ help:
 	@echo 'make setup   the development environment, without running anything'
 	@echo 'make check   format, lint, types, layers, dependencies'
 	@echo 'make bench   the benchmarks (ARGS="--help")'
+	@echo 'make fuzz    generated cases, more than make test has (ARGS="expressions --count 100")'
 	@echo 'make lock    renew requirements/*.txt and tests/node/package-lock.json'
 	@echo 'make clean   remove everything that make created, but not the data in .runcache'
 
@@ -48,6 +49,9 @@ check: $(DEV)
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: setup
+	$(BIN)/python -m fuzz $(ARGS)
 
 # What is locked stays locked: `make lock ARGS=--upgrade` moves to the newest releases.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import lookup, memory, transfer
+from benchmarks import hashing, lookup, memory, transfer
 from benchmarks.machine import description, scratch
 from benchmarks.report import Section, json_text, summary
 
@@ -18,6 +18,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Section]]] = {
     "transfer": transfer.measure,
     "memory": memory.measure,
     "lookup": lookup.measure,
+    "hashing": hashing.measure,
 }
 
 

@@ -29,4 +29,5 @@ def answers(
         cwd=folder,
         env=os.environ | {"LANG": "C.UTF-8"},
     )
-    return [json.loads(line) for line in told.stdout.splitlines()]
+    # Not `splitlines`: JSON may hold line ends of Unicode as they are.
+    return [json.loads(line) for line in told.stdout.split("\n") if line]

@@ -15,7 +15,11 @@ CacheError
 │   │   ├── InvalidBlockList
 │   │   ├── InvalidRange        a range of an upload that cannot be
 │   │   ├── RangeUnsatisfiable  a range of a download that lies outside the blob
-│   │   └── SizeMismatch
+│   │   ├── SizeMismatch
+│   │   ├── InvalidPattern      a pattern of file names that cannot be
+│   │   ├── ExpressionError     an expression that cannot be read or evaluated
+│   │   ├── InvalidWorkflow     a workflow file that cannot be read
+│   │   └── InvalidPreset       a preset that is unknown, or that `auto` cannot choose
 │   ├── EntryExists
 │   ├── UploadTooLarge
 │   ├── NotAuthenticated
@@ -28,7 +32,15 @@ CacheError
 │   │   ├── BlobMissing
 │   │   └── TokenMissing
 │   ├── Misdirected             a request that is meant for another server
-│   └── InvalidSettings
+│   ├── FileUnreadable          a file or folder of the caller that cannot be read
+│   ├── InvalidSettings
+│   └── PresetUnresolved        what a preset is made of cannot be found
+│       ├── DependenciesMissing
+│       ├── ToolMissing
+│       ├── ToolFailed
+│       ├── ToolHung
+│       ├── MachineUnknown      a system that is unknown, or does not say which it is
+│       └── InterpretersDiffer
 └── Unavailable                 the server cannot now; the same request may work later
     ├── Draining
     ├── StoreFull
@@ -39,6 +51,9 @@ CacheError
 An error keeps its facts as attributes and, where there is a way out, a `hint` for a person. It
 knows nothing of HTTP or exit codes: `server/failures.py` and `cli/console.py` have the tables.
 """
+
+from collections.abc import Sequence
+from typing import Literal, Self
 
 
 class CacheError(Exception):
@@ -149,6 +164,79 @@ class SizeMismatch(InvalidInput):
         self.received_bytes = received_bytes
 
 
+class InvalidPattern(InvalidInput):
+    """A pattern of file names that GitHub's library refuses, or that no file could match."""
+
+    def __init__(self, pattern: str, reason: str) -> None:
+        super().__init__(f"invalid pattern `{_beginning_of(pattern)}`: {reason}")
+        self.pattern = pattern
+        self.reason = reason
+
+
+def _beginning_of(text: str, *, most: int = 200) -> str:
+    """Return what of `text` a message can hold."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+class ExpressionError(InvalidInput):
+    """An expression that cannot be read, or that failed while it was evaluated.
+
+    `kind` is the stage that refused it: `lexing`, `parsing` or `evaluation`. `position` is the
+    offset in `expression` of what is wrong. The text has a line for the reason, the line of the
+    expression, and a caret below it.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        kind: Literal["lexing", "parsing", "evaluation"],
+        position: int,
+        expression: str,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(f"{reason}\n{_pointed_at(expression, position)}")
+        self.reason = reason
+        self.kind = kind
+        self.position = position
+        self.expression = expression
+        self.hint = hint
+
+
+def _pointed_at(text: str, position: int, *, reach: int = 50) -> str:
+    """Return the line of `text` that holds `position`, cut to what is near, and a caret below."""
+    begin = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    end = len(text) if end < 0 else end
+    first, last = max(begin, position - reach), min(end, position + reach)
+    before = ("…" if first > begin else "") + text[first:position]
+    after = text[position:last] + ("…" if last < end else "")
+    # What a terminal would act upon is not shown, and a tab stays one so that the caret fits.
+    shown = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in before + after)
+    indent = "".join("\t" if c == "\t" else " " for c in before)
+    return f"  {shown}\n  {indent}^"
+
+
+class InvalidWorkflow(InvalidInput):
+    """A workflow file that is no YAML, or not of the form of a workflow.
+
+    `offset` is the character of the file where the reading ended.
+    """
+
+    def __init__(self, reason: str, *, offset: int) -> None:
+        super().__init__(f"not a workflow: {reason}")
+        self.reason = reason
+        self.offset = offset
+
+
+class InvalidPreset(InvalidInput):
+    """A preset that does not exist, or that cannot be chosen for a project."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class EntryExists(Refused):
     """An entry with this key and version is already saved, or being saved, in the same scope."""
 
@@ -237,12 +325,99 @@ class Misdirected(Refused):
         self.authority = authority
 
 
+class FileUnreadable(Refused):
+    """A file or folder that is to be read, and cannot be."""
+
+    def __init__(self, path: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"cannot read `{_beginning_of(path)}`: {reason}")
+        self.path = path
+        self.reason = reason
+        self.hint = hint
+
+    @classmethod
+    def because_of(cls, error: OSError, path: str) -> Self:
+        """Return the error for one of the system's."""
+        return cls(path, (error.strerror or str(error)).lower())
+
+
 class InvalidSettings(Refused):
     """A setting that is unknown, unreadable or contradicts another."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class PresetUnresolved(Refused):
+    """Something that the paths or the key of a preset are made of cannot be found."""
+
+
+class DependenciesMissing(PresetUnresolved):
+    """No file of those that the key of a preset depends on, as patterns in a folder."""
+
+    hint = "commit the lock file, or name the files that the key shall depend on"
+
+    def __init__(self, patterns: Sequence[str], *, folder: str) -> None:
+        listed = ", ".join(f"`{pattern}`" for pattern in patterns)
+        super().__init__(f"no file in `{folder}` matches {listed}")
+        self.patterns = tuple(patterns)
+        self.folder = folder
+
+
+class ToolMissing(PresetUnresolved):
+    """A program that is needed, under one of these names, and is not on the `PATH`."""
+
+    hint = "install it before, or save under a key of your own"
+
+    def __init__(self, programs: Sequence[str], reason: str) -> None:
+        names = " or ".join(f"`{program}`" for program in programs)
+        super().__init__(f"there is no {names} on the `PATH`: {reason}")
+        self.programs = tuple(programs)
+        self.reason = reason
+
+
+class ToolFailed(PresetUnresolved):
+    """A program that failed, or whose answer cannot be read. `complaint` is all that it said."""
+
+    hint = "run it in the folder of the project to see what is wrong"
+
+    def __init__(self, command: Sequence[str], reason: str, *, complaint: str = "") -> None:
+        super().__init__(f"`{_command_line(command)}` {reason}")
+        self.command = tuple(command)
+        self.reason = reason
+        self.complaint = complaint
+
+
+class ToolHung(PresetUnresolved):
+    """A program that did not answer in time, and was killed."""
+
+    hint = "run it in the folder of the project: it may wait for an answer, or for a network"
+
+    def __init__(self, command: Sequence[str], *, seconds: float) -> None:
+        super().__init__(f"`{_command_line(command)}` did not end within {seconds:g} s")
+        self.command = tuple(command)
+        self.seconds = seconds
+
+
+def _command_line(command: Sequence[str]) -> str:
+    """Return a command as it is typed, without the scripts that are among its arguments."""
+    return " ".join("…" if "\n" in word else word for word in command)
+
+
+class MachineUnknown(PresetUnresolved):
+    """A system that presets do not know, or that does not say which it is."""
+
+
+class InterpretersDiffer(PresetUnresolved):
+    """A virtual environment that belongs to another Python than the one in use."""
+
+    hint = "remove the environment, or activate it"
+
+    def __init__(self, environment: str, *, existing: str, chosen: str) -> None:
+        super().__init__(f"`{environment}` is of `{existing}`, but `{chosen}` is in use")
+        self.environment = environment
+        self.existing = existing
+        self.chosen = chosen
 
 
 class Unavailable(CacheError):

@@ -18,6 +18,8 @@ COMMANDS = [
     "forget",
     "prune",
     "check",
+    "hash-files",
+    "version-of",
 ]
 
 

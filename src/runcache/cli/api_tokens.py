@@ -9,7 +9,8 @@ from runcache.catalog.catalog import Catalog
 from runcache.catalog.sqlite import open_catalog
 from runcache.cli.console import Console, example
 from runcache.cli.opened import in_catalog
-from runcache.cli.options import PLACE, TIME_TO_LIVE, talking, with_settings
+from runcache.cli.options import talking
+from runcache.cli.settings import PLACE, TIME_TO_LIVE, with_settings
 from runcache.config import Loaded
 from runcache.errors import TokenMissing
 from runcache.model import ApiToken

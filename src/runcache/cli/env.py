@@ -9,7 +9,8 @@ import click
 
 from runcache.cli.console import Console, example
 from runcache.cli.job_token import Job, for_a_job, job_token
-from runcache.cli.options import ORIGIN, talking, with_settings
+from runcache.cli.options import talking
+from runcache.cli.settings import ORIGIN, with_settings
 from runcache.config import Loaded, Settings
 from runcache.errors import InvalidSettings
 

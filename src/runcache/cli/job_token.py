@@ -10,7 +10,8 @@ import click
 
 from runcache.access import scopes_for
 from runcache.cli.console import Console, example
-from runcache.cli.options import TIME_TO_LIVE, Command, talking, with_settings
+from runcache.cli.options import Command, talking
+from runcache.cli.settings import TIME_TO_LIVE, with_settings
 from runcache.config import Loaded, Settings
 from runcache.model import ScopePermission
 from runcache.server import keys

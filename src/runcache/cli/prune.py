@@ -4,7 +4,8 @@ import click
 
 from runcache.cli.console import Console, counted, example
 from runcache.cli.opened import upkeep
-from runcache.cli.options import PLACE, talking, with_settings
+from runcache.cli.options import talking
+from runcache.cli.settings import PLACE, with_settings
 from runcache.config import Loaded
 from runcache.quantities import print_about
 

@@ -5,7 +5,8 @@ import asyncio
 import click
 
 from runcache.cli.console import Console, example
-from runcache.cli.options import ALL, talking, with_settings
+from runcache.cli.options import talking
+from runcache.cli.settings import ALL, with_settings
 from runcache.config import Loaded
 from runcache.server.process import serve
 
