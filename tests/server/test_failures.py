@@ -64,6 +64,9 @@ InvalidRange        400 invalid_argument   400  416 InvalidRange           422
 RangeUnsatisfiable  400 invalid_argument   400  416 InvalidRange           422
 SizeMismatch        400 invalid_argument   400  400 InvalidInput           422
 InvalidPattern      400 invalid_argument   400  400 InvalidInput           422
+ExpressionError     400 invalid_argument   400  400 InvalidInput           422
+InvalidWorkflow     400 invalid_argument   400  400 InvalidInput           422
+InvalidPreset       400 invalid_argument   400  400 InvalidInput           422
 EntryExists         409 already_exists     409  409 BlobAlreadyExists      409
 UploadTooLarge      200 invalid_argument   413  413 RequestBodyTooLarge    413
 NotAuthenticated    401 unauthenticated    401  403 AuthenticationFailed   401
@@ -78,6 +81,13 @@ TokenMissing        404 not_found          404  404 BlobNotFound           404
 Misdirected         421 bad_route          421  421 InvalidInput           421
 FileUnreadable      400 invalid_argument   400  400 InvalidInput           422
 InvalidSettings     400 invalid_argument   400  400 InvalidInput           422
+PresetUnresolved    400 invalid_argument   400  400 InvalidInput           422
+DependenciesMissing 400 invalid_argument   400  400 InvalidInput           422
+ToolMissing         400 invalid_argument   400  400 InvalidInput           422
+ToolFailed          400 invalid_argument   400  400 InvalidInput           422
+ToolHung            400 invalid_argument   400  400 InvalidInput           422
+MachineUnknown      400 invalid_argument   400  400 InvalidInput           422
+InterpretersDiffer  400 invalid_argument   400  400 InvalidInput           422
 Unavailable         503 unavailable        503  503 ServerBusy             503
 Draining            503 unavailable        503  503 ServerBusy             503
 StoreFull           200 unavailable        507  507 InsufficientStorage    507
