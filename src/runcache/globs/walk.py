@@ -43,9 +43,9 @@ def search(
         FileUnreadable: a folder that may hold a match cannot be listed, or a link cannot be
             followed.
     """
-    walk = _Walk(follow_links=follow_links, within=within)
+    walk = _Walk(patterns, follow_links=follow_links, within=within)
     for root in search_roots(patterns):
-        yield from walk.from_root(root, patterns)
+        yield from walk.from_root(root)
 
 
 def search_roots(patterns: Sequence[Pattern]) -> list[str]:
@@ -61,13 +61,14 @@ def _parents(path: str) -> Iterator[str]:
 
 
 class _Walk:
-    def __init__(self, *, follow_links: bool, within: str) -> None:
+    def __init__(self, patterns: Sequence[Pattern], *, follow_links: bool, within: str) -> None:
+        self._top = at_the_top(patterns)
         self._chain = Chain() if follow_links else None
         self._within = _as_prefix(within)
 
-    def from_root(self, root: str, patterns: Sequence[Pattern]) -> Iterator[Found]:
+    def from_root(self, root: str) -> Iterator[Found]:
         # A stack of its own, since a tree may be deeper than the interpreter's.
-        levels = [iter(self._root(root, patterns))]
+        levels = [iter(self._root(root))]
         while levels:
             for path, is_folder, is_link, kinds, standing in levels[-1]:
                 if self._chain is not None and (is_folder or is_link):
@@ -83,7 +84,7 @@ class _Walk:
             else:
                 levels.pop()
 
-    def _root(self, path: str, patterns: Sequence[Pattern]) -> list[_Candidate]:
+    def _root(self, path: str) -> list[_Candidate]:
         """Return the root of a search, unless there is none or it has nothing to do with us."""
         prefix = _as_prefix(path)
         if not prefix.startswith(self._within) and not self._within.startswith(prefix):
@@ -94,7 +95,7 @@ class _Walk:
             return []
         except OSError as exc:
             raise FileUnreadable.because_of(exc, path) from exc
-        kinds, standing = at_the_top(patterns)
+        kinds, standing = self._top
         for name in filter(None, units_of(path).split("/")):
             kinds, standing = judge(standing, name)
         return [_Candidate(path, stat.S_ISDIR(mode), stat.S_ISLNK(mode), kinds, standing)]
