@@ -150,10 +150,10 @@ def test_a_literal_is_what_the_segment_accepts(segment: str) -> None:
     ids=lambda segment: f"{segment[:6]}{len(segment)}",
 )
 def test_no_segment_takes_long(segment: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
 
     literal_of(segment)
     for name in ("a" * 255, "ab" * 127, "b" * 255):
         accepts(segment, name)
 
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 5  # none takes one on an idle machine
