@@ -155,7 +155,7 @@ def test_what_is_dropped_does_not_count_as_held() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_text_ends_within_a_second(text: str) -> None:
+def test_a_hostile_text_ends_in_time(text: str) -> None:
     assert mishap_of(text) is None
 
 
