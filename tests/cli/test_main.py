@@ -18,6 +18,7 @@ COMMANDS = [
     "forget",
     "prune",
     "check",
+    "lint",
     "hash-files",
     "version-of",
 ]

@@ -122,7 +122,7 @@ async def prune(data: Path) -> None:
 async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
     server: ForkedServer, seed: int
 ) -> None:
-    story = Story(server, random.Random(seed))  # noqa: S311  -- a test's
+    story = Story(server, random.Random(seed))
     acknowledged = 0
     async with AsyncExitStack() as stack:
         jobs = [await stack.enter_async_context(RawJob(server)) for _ in range(JOBS)]
@@ -180,7 +180,7 @@ async def test_what_a_killed_server_left_is_gone_after_prune(server: ForkedServe
 async def test_a_server_that_is_killed_while_it_starts_can_be_started_again(
     server: ForkedServer,
 ) -> None:
-    dice = random.Random(0)  # noqa: S311  -- a test's
+    dice = random.Random(0)
     for _ in range(8):
         await asyncio.sleep(dice.uniform(0, 0.1))
         await asyncio.to_thread(server.kill)

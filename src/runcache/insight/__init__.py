@@ -1,0 +1,1 @@
+"""Answers about caches and the workflows that use them."""

@@ -1,0 +1,1 @@
+"""The cache steps of workflow files against the documented good practice."""
