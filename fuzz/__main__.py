@@ -51,12 +51,19 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Try generated cases.")
+    # Not `choices`: Python 3.11 then refuses that there is none.
     parser.add_argument(
-        "targets", nargs="*", choices=TARGETS, metavar="TARGET", help=f"of {', '.join(TARGETS)}"
+        "targets", nargs="*", type=_target, metavar="TARGET", help=f"of {', '.join(TARGETS)}"
     )
     parser.add_argument("--count", type=int, metavar="N", help="how many cases a target gets")
     parser.add_argument("--seed", type=int, metavar="S", help="which cases; at random by default")
     return parser
+
+
+def _target(name: str) -> str:
+    if name not in TARGETS:
+        raise argparse.ArgumentTypeError(f"`{name}` is none of {', '.join(TARGETS)}")
+    return name
 
 
 if __name__ == "__main__":

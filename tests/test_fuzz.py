@@ -24,6 +24,13 @@ def test_a_target_is_tried(target: str) -> None:
     assert last.startswith(f"{target}: 0 failed")
 
 
+def test_all_targets_are_tried_if_none_is_named() -> None:
+    run = fuzz("--count", "1", "--seed", "1")
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [line.split(":")[0] for line in run.stdout.splitlines()[::2]] == list(TARGETS)
+
+
 def test_an_unknown_target_is_refused() -> None:
     run = fuzz("nothing")
 
