@@ -34,7 +34,8 @@ def mishaps(random: Random, count: int) -> Iterator[str]:
     with _folder() as folder:
         (search,) = islice(make_searches(folder, random, count=1), 1)
         for name in ("a" * 255, "ab" * 127, "a/b/a/b/a/b/a/b/a"):
-            file = search.folder / name
+            # No generated name is this long, so that no generated file is in the way.
+            file = search.folder / "hostile-patterns" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
         for _ in range(count):
