@@ -7,14 +7,26 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+from blake3 import blake3
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.connections import Connections
 from runcache.catalog.sqlite import SqliteConnections
 from runcache.maintenance import Maintenance
-from runcache.model import Entry, Grant, Hit, Permission, ScopePermission, Span, Upload
+from runcache.model import (
+    Entry,
+    Grant,
+    Hit,
+    PackName,
+    Permission,
+    ScopePermission,
+    Span,
+    Upload,
+)
 from runcache.retention import Limits
 from runcache.service import CacheService, Observer, UploadLimits
 from runcache.store.blobs import BlobStore
@@ -23,6 +35,7 @@ from runcache.store.local import LocalStore
 MAIN: Final = "refs/heads/main"
 REPOSITORY: Final = "octo/hello"
 VERSION: Final = "v" * 64
+SNAPSHOT: Final = "s" * 64
 
 _job_numbers = itertools.count(1)
 
@@ -52,6 +65,10 @@ def job(
         *(ScopePermission(scope, Permission.READ) for scope in readable),
     )
     return Grant(repository, scopes, job=f"job-{next(_job_numbers)}")
+
+
+def digests_of(data: bytes) -> dict[str, bytes]:
+    return {"blake3": blake3(data).digest(), "sha256": sha256(data).digest()}
 
 
 async def body_of(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -99,6 +116,69 @@ class Cache:
         await self.write_blocks(upload, reversed(list(zip(ids, blocks, strict=True))))
         await self.service.order_blocks(upload.blob, ids)
         return await self.service.commit(grant, key, VERSION, sum(map(len, blocks)))
+
+    async def reserve_snapshot(
+        self,
+        key: str,
+        *,
+        bases: Literal["auto"] | Sequence[int] = (),
+        grant: Grant | None = None,
+        version: str = SNAPSHOT,
+    ) -> Upload:
+        upload, _ = await self.service.snapshots.reserve(grant or self.default, key, version, bases)
+        return upload
+
+    async def write_pack(
+        self, upload: Upload, number: int, data: bytes, *, grant: Grant | None = None
+    ) -> PackName:
+        """Send a pack in two pieces, and return its name."""
+        name = PackName(upload.id, number)
+        await self.service.snapshots.write_pack(
+            grant or self.default,
+            name,
+            body_of(data[:3], data[3:]),
+            announced_bytes=len(data),
+            **digests_of(data),
+        )
+        return name
+
+    async def write_manifest(
+        self, upload: Upload, data: bytes = b"manifest", *, grant: Grant | None = None
+    ) -> None:
+        await self.service.snapshots.write_manifest(
+            grant or self.default,
+            upload.id,
+            body_of(data),
+            announced_bytes=len(data),
+            **digests_of(data),
+        )
+
+    async def save_snapshot(
+        self,
+        key: str,
+        *packs: bytes,
+        shared: Sequence[PackName] = (),
+        bases: Literal["auto"] | Sequence[int] = (),
+        manifest: bytes = b"manifest",
+        grant: Grant | None = None,
+    ) -> Entry:
+        """Save a manifest, new packs that are numbered from 0, and behind them shared ones."""
+        upload = await self.reserve_snapshot(key, bases=bases, grant=grant)
+        names = [
+            await self.write_pack(upload, number, data, grant=grant)
+            for number, data in enumerate(packs)
+        ]
+        await self.write_manifest(upload, manifest, grant=grant)
+        return await self.service.snapshots.commit(
+            grant or self.default, upload.id, [*names, *shared]
+        )
+
+    async def snapshot(
+        self, key: str, *restore_keys: str, grant: Grant | None = None
+    ) -> list[bytes] | None:
+        """Return manifest and packs of the snapshot that a restore gets, `None` for a miss."""
+        hit = await self.service.find_blobs(grant or self.default, key, restore_keys, [SNAPSHOT])
+        return None if hit is None else [await self.read(blob.name) for blob in hit.blobs]
 
     async def find(
         self, key: str, *restore_keys: str, grant: Grant | None = None, version: str = VERSION

@@ -16,11 +16,15 @@ CacheError
 │   │   ├── InvalidRange        a range of an upload that cannot be
 │   │   ├── RangeUnsatisfiable  a range of a download that lies outside the blob
 │   │   ├── SizeMismatch
+│   │   ├── DigestMismatch
+│   │   ├── TooManyPacks
+│   │   ├── ManifestMissing
 │   │   ├── InvalidPattern      a pattern of file names that cannot be
 │   │   ├── ExpressionError     an expression that cannot be read or evaluated
 │   │   ├── InvalidWorkflow     a workflow file that cannot be read
 │   │   └── InvalidPreset       a preset that is unknown, or that `auto` cannot choose
 │   ├── EntryExists
+│   ├── PackGone                a commit names a pack that it cannot share
 │   ├── UploadTooLarge
 │   ├── NotAuthenticated
 │   ├── NotPermitted
@@ -29,10 +33,15 @@ CacheError
 │   ├── LinkRefused
 │   ├── NotFound
 │   │   ├── UploadGone
+│   │   ├── EntryMissing
 │   │   ├── BlobMissing
 │   │   └── TokenMissing
 │   ├── Misdirected             a request that is meant for another server
 │   ├── FileUnreadable          a file or folder of the caller that cannot be read
+│   ├── FileUnwritable          a file or folder of the caller that cannot be written
+│   ├── NothingToSave           no file is where the paths lead
+│   ├── SecretsFound            credentials among the files that were to be saved
+│   ├── SnapshotsUnsupported    a server that keeps archives only
 │   ├── InvalidSettings
 │   └── PresetUnresolved        what a preset is made of cannot be found
 │       ├── DependenciesMissing
@@ -41,11 +50,19 @@ CacheError
 │       ├── ToolHung
 │       ├── MachineUnknown      a system that is unknown, or does not say which it is
 │       └── InterpretersDiffer
+├── BrokenEntry                 an entry that was found and cannot be restored
+│   └── UnsafeEntry             one that would write where it must not, or too much
+├── PartlyRestored              a restore failed after it had replaced files
+├── UnexpectedAnswer            what answered a client is not of its protocol
+│   └── ProtocolAbsent          a server without the protocol
 └── Unavailable                 the server cannot now; the same request may work later
     ├── Draining
     ├── StoreFull
     ├── StoreUnavailable
-    └── CatalogUnavailable
+    ├── CatalogUnavailable
+    ├── ServerFailed            a client got such an answer again and again
+    └── ServerUnreachable       a client got no answer
+        └── ServerUntrusted     the certificate of what answered is not trusted
 ```
 
 An error keeps its facts as attributes and, where there is a way out, a `hint` for a person. It
@@ -164,6 +181,30 @@ class SizeMismatch(InvalidInput):
         self.received_bytes = received_bytes
 
 
+class DigestMismatch(InvalidInput):
+    """The bytes that were received do not hash to what was announced."""
+
+    def __init__(self) -> None:
+        super().__init__("the received bytes differ from their announced digest")
+
+
+class TooManyPacks(InvalidInput):
+    """A snapshot with more packs than an entry may have."""
+
+    hint = "cache fewer or smaller folders under one key"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"a snapshot has at most {limit} packs")
+        self.limit = limit
+
+
+class ManifestMissing(InvalidInput):
+    """A snapshot that was committed before its manifest was received."""
+
+    def __init__(self) -> None:
+        super().__init__("the manifest of the snapshot was never received")
+
+
 class InvalidPattern(InvalidInput):
     """A pattern of file names that GitHub's library refuses, or that no file could match."""
 
@@ -249,6 +290,16 @@ class EntryExists(Refused):
         self.scope = scope
 
 
+class PackGone(Refused):
+    """A pack that is gone, never was, or belongs to entries that the job may not read."""
+
+    hint = "save again without a base"
+
+    def __init__(self) -> None:
+        # The same for all three: a job shall not learn what others have.
+        super().__init__("a pack of the snapshot is not, or no longer, there to be shared")
+
+
 class UploadTooLarge(Refused):
     """An upload that exceeds `entry_limit`."""
 
@@ -301,6 +352,13 @@ class UploadGone(NotFound):
         super().__init__("there is no such upload: it was committed, replaced or has expired")
 
 
+class EntryMissing(NotFound):
+    """An entry that was forgotten, never was, or that the job may not read."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no such entry")
+
+
 class BlobMissing(NotFound):
     """Bytes that are not, or no longer, in the store."""
 
@@ -329,6 +387,7 @@ class FileUnreadable(Refused):
     """A file or folder that is to be read, and cannot be."""
 
     def __init__(self, path: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"cannot read `{path}`: {reason}")
         super().__init__(f"cannot read `{_beginning_of(path)}`: {reason}")
         self.path = path
         self.reason = reason
@@ -340,12 +399,101 @@ class FileUnreadable(Refused):
         return cls(path, (error.strerror or str(error)).lower())
 
 
+class FileUnwritable(Refused):
+    """A file or folder that is to be written, and cannot be."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"cannot write `{path}`: {reason}")
+        self.path = path
+        self.reason = reason
+
+    @classmethod
+    def because_of(cls, error: OSError, path: str) -> Self:
+        """Return the error for one of the system's."""
+        return cls(path, (error.strerror or str(error)).lower())
+
+
+class NothingToSave(Refused):
+    """Paths that lead to nothing: an empty entry would be a hit without any use."""
+
+    hint = "save after what the paths name was made, or correct them"
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        listed = ", ".join(f"`{path}`" for path in paths)
+        super().__init__(f"there is nothing at {listed}")
+        self.paths = tuple(paths)
+
+
+class SecretsFound(Refused):
+    """Files with credentials that a save would have given to everybody who can restore it."""
+
+    hint = "exclude them with a path such as `!~/.docker/config.json`, or save other folders"
+
+    def __init__(self, files: Sequence[str]) -> None:
+        listed = ", ".join(f"`{file}`" for file in files)
+        super().__init__(f"credentials are among the files to save: {listed}")
+        self.files = tuple(files)
+
+
+class SnapshotsUnsupported(Refused):
+    """A server that speaks GitHub's protocols only, which know nothing but archives."""
+
+    hint = "`--format archive` saves what it can keep"
+
+    def __init__(self) -> None:
+        super().__init__("the server keeps archives only")
+
+
 class InvalidSettings(Refused):
     """A setting that is unknown, unreadable or contradicts another."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class BrokenEntry(CacheError):
+    """An entry whose bytes are not what was saved. To who restores it, it is a miss."""
+
+
+class UnsafeEntry(BrokenEntry):
+    """An entry that reaches out of the paths that were asked for, or exceeds what is sane."""
+
+
+class PartlyRestored(CacheError):
+    """A restore that failed when it had replaced or removed files that were there before.
+
+    `replaced` has their paths, and the cause is the error that it failed with. Everything that was
+    not there before is gone again.
+    """
+
+    hint = "restore again, or let whatever made these files make them anew"
+    _SHOWN = 5
+
+    def __init__(self, replaced: Sequence[str], reason: str) -> None:
+        listed = ", ".join(f"`{path}`" for path in replaced[: self._SHOWN])
+        more = len(replaced) - self._SHOWN
+        listed += f" and {more} more" if more > 0 else ""
+        super().__init__(f"{reason}; by then these files were replaced: {listed}")
+        self.replaced = tuple(replaced)
+        self.reason = reason
+
+
+class UnexpectedAnswer(CacheError):
+    """An answer that cannot be understood."""
+
+    hint = "is the URL that of a cache server?"
+
+    def __init__(self, server: str, what: str) -> None:
+        super().__init__(f"`{server}` {what}")
+        self.server = server
+
+
+class ProtocolAbsent(UnexpectedAnswer):
+    """A server without any of the protocols that it was asked for."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(server, "does not speak the protocol of a cache")
 
 
 class PresetUnresolved(Refused):
@@ -446,3 +594,35 @@ class StoreUnavailable(Unavailable):
 
 class CatalogUnavailable(Unavailable):
     """The catalog failed in a way that is not the caller's fault."""
+
+
+class ServerFailed(Unavailable):
+    """A server that answers that it cannot. `status` is that of HTTP.
+
+    `retry_after_seconds` is how long it asks to wait, where it does.
+    """
+
+    def __init__(
+        self, server: str, status: int, message: str, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(f"`{server}` answered {status}: {message}")
+        self.server = server
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ServerUnreachable(Unavailable):
+    """A server that does not answer, or whose connections break."""
+
+    hint = "is the server running, and the URL right?"
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"`{server}` cannot be reached: {reason}")
+        self.server = server
+        self.reason = reason
+
+
+class ServerUntrusted(ServerUnreachable):
+    """A server whose certificate none of this machine's authorities has signed."""
+
+    hint = "add the authority to the system's store, or name its file in `SSL_CERT_FILE`"

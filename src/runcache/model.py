@@ -1,14 +1,25 @@
 """The nouns of runcache: frozen values that are valid once they exist."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum, IntFlag
-from typing import Final
+from typing import Final, Self
 
-from runcache.errors import InvalidKey, InvalidVersion, ReadDenied, WriteDenied
+from runcache.errors import (
+    InvalidKey,
+    InvalidVersion,
+    MalformedMessage,
+    ReadDenied,
+    WriteDenied,
+)
 
 MAX_KEY_UNITS: Final = 512
 MAX_KEYS: Final = 10
 MAX_BLOCKS: Final = 50_000
+# 128 GiB in packs of 32 MiB.
+MAX_PACKS: Final = 4096
+
+_PACK_NAME: Final = re.compile(r"(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,5})", re.ASCII)
 
 
 def _utf16_units(text: str) -> int | None:
@@ -119,6 +130,7 @@ class Entry:
     size_bytes: int
     created_at: int
     last_accessed_at: int
+    is_snapshot: bool = False
 
 
 class MatchKind(Enum):
@@ -130,17 +142,73 @@ class MatchKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class PackName:
+    """What a pack is called: the upload that it came in, and a number of its client's choice.
+
+    As text `17-3`. The number is below a million.
+    """
+
+    upload_id: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.upload_id}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name that `text` is.
+
+        Raises:
+            MalformedMessage: it is none.
+        """
+        found = _PACK_NAME.fullmatch(text)
+        if found is None:
+            message = f"`{text[:40]}` is not the name of a pack"
+            raise MalformedMessage(message)
+        return cls(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class EntryBlob:
+    """A blob of an entry: its name in the store, its size, and its name as a pack if it is one."""
+
+    name: str
+    size_bytes: int
+    pack: PackName | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """The entry that answers a lookup, the blob that holds its bytes, and how it was found."""
+    """The entry that answers a lookup, its blobs in order, and how it was found.
+
+    An archive is one blob, a snapshot its manifest and packs. A lookup of the older protocols,
+    which know archives alone, has only the first blob.
+    """
 
     entry: Entry
-    blob: str
+    blobs: tuple[EntryBlob, ...]
     kind: MatchKind
+
+    @property
+    def blob(self) -> str:
+        """The name of the first blob."""
+        return self.blobs[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """An entry and all of its blobs in order: an archive, or a manifest and packs."""
+
+    entry: Entry
+    blobs: tuple[EntryBlob, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A reserved key that is not committed yet. When it is, its entry takes over the same id."""
+    """A reserved key that is not committed yet. When it is, its entry takes over the same id.
+
+    `blob` is the upload's own: the archive, or the manifest of a snapshot.
+    """
 
     id: int
     repository: str
@@ -150,6 +218,16 @@ class Upload:
     blob: str
     job: str
     expires_at: int
+    is_snapshot: bool = False
+
+    def belongs_to(self, grant: Grant) -> bool:
+        """Say whether the bearer of `grant` is the job that has reserved this.
+
+        Raises:
+            WriteDenied: it may not save anything.
+        """
+        writer = (grant.repository, grant.writable_scope, grant.job)
+        return writer == (self.repository, self.scope, self.job)
 
 
 @dataclass(frozen=True, slots=True)

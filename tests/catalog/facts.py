@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.uploads import NewPart
-from runcache.model import Entry, Upload
+from runcache.catalog.snapshots import ReceivedBlob
+from runcache.catalog.uploads import NewPart, NewUpload
+from runcache.model import Contents, Entry, PackName, Upload
 from runcache.store import layout
 
 NOW: Final = 1_800_000_000_000
@@ -37,14 +38,16 @@ async def reserve(
     expires_at: int = FOREVER,
 ) -> Upload:
     return await catalog.uploads.reserve(
-        repository,
-        scope,
-        key,
-        version,
-        job=job or new_job(),
-        blob=layout.new_blob_name(),
-        now_ms=now_ms,
-        expires_at=expires_at,
+        NewUpload(
+            repository=repository,
+            scope=scope,
+            key=key,
+            version=version,
+            job=job or new_job(),
+            blob=layout.new_blob_name(),
+            created_at=now_ms,
+            expires_at=expires_at,
+        )
     )
 
 
@@ -79,6 +82,79 @@ async def save(
     await catalog.uploads.set_whole(upload.blob, part(size_bytes), limit_bytes=None, now_ms=now_ms)
     entry = await catalog.uploads.commit(upload, size_bytes=size_bytes, now_ms=now_ms)
     return entry, upload.blob
+
+
+async def reserve_snapshot(
+    catalog: Catalog,
+    key: str = "key",
+    *,
+    bases: Sequence[int] | None = (),
+    repository: str = REPOSITORY,
+    scope: str = MAIN,
+    readable: Sequence[str] = (MAIN,),
+    version: str = VERSION,
+    now_ms: int = NOW,
+) -> tuple[Upload, list[Contents]]:
+    """Reserve a key; without `bases` (`None`), the newest snapshot is the base."""
+    new = NewUpload(
+        repository=repository,
+        scope=scope,
+        key=key,
+        version=version,
+        job=new_job(),
+        blob=layout.new_blob_name(),
+        created_at=now_ms,
+        expires_at=FOREVER,
+        is_snapshot=True,
+    )
+    return await catalog.snapshots.reserve(new, bases=bases, readable=readable)
+
+
+async def receive_pack(catalog: Catalog, upload: Upload, number: int, size_bytes: int) -> PackName:
+    pack = PackName(upload.id, number)
+    blob = await catalog.snapshots.open_pack(pack, blob=layout.new_blob_name(), now_ms=NOW)
+    await _receive(catalog, upload, blob, size_bytes)
+    return pack
+
+
+async def receive_manifest(catalog: Catalog, upload: Upload, size_bytes: int = 1) -> None:
+    await _receive(catalog, upload, upload.blob, size_bytes)
+
+
+async def _receive(catalog: Catalog, upload: Upload, blob: str, size_bytes: int) -> None:
+    received = ReceivedBlob(part(size_bytes), b"3" * 32, b"2" * 32)
+    await catalog.snapshots.set_blob(upload, blob, received, limit_bytes=None, now_ms=NOW)
+
+
+async def commit_snapshot(
+    catalog: Catalog,
+    upload: Upload,
+    *packs: PackName,
+    readable: Sequence[str] = (MAIN,),
+    now_ms: int = NOW,
+) -> Entry:
+    """Commit with a manifest of one byte."""
+    await receive_manifest(catalog, upload)
+    return await catalog.snapshots.commit(
+        upload, packs, readable=readable, limit_bytes=None, now_ms=now_ms
+    )
+
+
+async def save_snapshot(
+    catalog: Catalog,
+    key: str,
+    *sizes: int,
+    shared: Sequence[PackName] = (),
+    scope: str = MAIN,
+    now_ms: int = NOW,
+) -> Entry:
+    """Save packs of these sizes, which are numbered from 0, and behind them shared ones."""
+    upload, _ = await reserve_snapshot(catalog, key, scope=scope, now_ms=now_ms)
+    own = [
+        await receive_pack(catalog, upload, number, size_bytes)
+        for number, size_bytes in enumerate(sizes)
+    ]
+    return await commit_snapshot(catalog, upload, *own, *shared, readable=[scope], now_ms=now_ms)
 
 
 def query(file: Path, statement: str, *parameters: object) -> list[tuple[object, ...]]:

@@ -15,7 +15,16 @@ from runcache.catalog.catalog import Catalog
 from runcache.catalog.sqlite import open_catalog
 from runcache.errors import BlobMissing
 from runcache.model import Blob, Part, Span
-from tests.catalog.facts import FOREVER, NOW, add_blocks, query, reserve, save
+from tests.catalog.facts import (
+    FOREVER,
+    NOW,
+    add_blocks,
+    query,
+    receive_pack,
+    reserve,
+    reserve_snapshot,
+    save,
+)
 
 _numbers = itertools.count()
 
@@ -171,12 +180,49 @@ async def test_what_is_committed_is_unsettled_until_its_proof(catalog: Catalog) 
     assert (unsettled.name, unsettled.size_bytes, unsettled.sha256) == (blob, 10, None)
     assert hashed.sha256 == b"d" * 32
     assert await catalog.blobs.unsettled(limit=9) == []
-    assert await catalog.blobs.digest_of(blob) == b"d" * 32
+    (committed,) = await catalog.blobs.committed(limit=9)
+    assert (committed.name, committed.sha256) == (blob, b"d" * 32)
 
 
 async def test_the_entries_of_a_blob_are_named(catalog: Catalog) -> None:
-    entry, blob = await save(catalog, "one")
+    _, blob = await save(catalog, "one")
     await save(catalog, "two")
 
-    assert await catalog.blobs.holders(blob) == [entry.id]
+    assert await catalog.blobs.holders(blob) == ["octo/hello refs/heads/main one"]
     assert await catalog.blobs.holders("f" * 32) == []
+
+
+async def test_committed_blobs_are_walked_over_in_pages(catalog: Catalog) -> None:
+    await reserve(catalog, "making")
+    gone, _ = await save(catalog, "gone")
+    await catalog.entries.forget([gone.id], now_ms=NOW, link_ms=0)
+    blobs = [(await save(catalog, f"key-{number}"))[1] for number in range(5)]
+
+    first = await catalog.blobs.committed(limit=2)
+    rest = await catalog.blobs.committed(after_id=first[-1].id, limit=9)
+
+    assert [blob.name for blob in (*first, *rest)] == blobs
+
+
+async def test_blobs_of_uploads_are_walked_over_in_pages(catalog: Catalog) -> None:
+    await save(catalog, "saved")
+    voided = await reserve(catalog, "void")
+    await catalog.uploads.void(voided, now_ms=NOW)
+    upload, _ = await reserve_snapshot(catalog, "snapshot")
+    for number in range(2):
+        await receive_pack(catalog, upload, number, 1)
+
+    first = await catalog.blobs.in_the_making(limit=1)
+    rest = await catalog.blobs.in_the_making(after_id=first[0][0], limit=9)
+
+    assert [name for _, name in first] == [upload.blob]
+    assert len(rest) == 2
+
+
+async def test_parts_are_found_by_the_names_of_their_blobs(catalog: Catalog) -> None:
+    names = [(await save(catalog, f"key-{number}", size_bytes=number))[1] for number in range(3)]
+
+    parts = await catalog.blobs.parts_by_name([*names[1:], "f" * 32])
+
+    sizes = {name: [part.size_bytes for part in found] for name, found in parts.items()}
+    assert sizes == {names[1]: [1], names[2]: [2], "f" * 32: []}

@@ -24,6 +24,7 @@ from runcache.model import Entry
 from tests.catalog.facts import MAIN, NOW, VERSION, query, save
 
 FEATURE: Final = "refs/heads/feature"
+VERSIONS: Final = ["v1", "v2"]
 
 _names = (f"octo/{number}" for number in itertools.count())
 
@@ -36,10 +37,11 @@ class Running:
     catalog: Catalog
 
     def find(
-        self, repository: str, scopes: Sequence[str], keys: Sequence[str], version: str = VERSION
+        self, repository: str, scopes: Sequence[str], keys: Sequence[str], *versions: str
     ) -> Answer | None:
         steps = walk(scopes, keys_of(keys[0], keys[1:]))
-        return self.runner.run(self.catalog.entries.find(repository, version, steps))
+        wanted = versions or [VERSION]
+        return self.runner.run(self.catalog.entries.find(repository, wanted, steps))
 
     def save(
         self,
@@ -67,18 +69,18 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def expected(
-    entries: Sequence[Entry], scopes: Sequence[str], keys: Sequence[str], version: str
+    entries: Sequence[Entry], scopes: Sequence[str], keys: Sequence[str], versions: Sequence[str]
 ) -> Entry | None:
-    """Return what the documents say, read aloud."""
-    for scope in scopes:
-        mine = [entry for entry in entries if (entry.scope, entry.version) == (scope, version)]
-        for key in keys:
-            for entry in mine:
-                if entry.key == key:
-                    return entry
-            matching = [entry for entry in mine if entry.key.startswith(key)]
-            if matching:
-                return max(matching, key=lambda entry: (entry.created_at, entry.id))
+    """Return what the documents say, read aloud; of equal rank is what has the first version."""
+    for scope, key, is_exact, version in itertools.product(scopes, keys, (True, False), versions):
+        matching = [
+            entry
+            for entry in entries
+            if (entry.scope, entry.version) == (scope, version)
+            and (entry.key == key if is_exact else entry.key.startswith(key))
+        ]
+        if matching:
+            return max(matching, key=lambda entry: (entry.created_at, entry.id))
     return None
 
 
@@ -100,14 +102,14 @@ versions = st.sampled_from(["v1", "v2"])
     ),
     searched=st.lists(scopes, min_size=1, unique=True),
     asked=st.lists(keys, min_size=1, max_size=4),
-    version=versions,
+    wanted=st.lists(versions, min_size=1, unique=True),
 )
 def test_a_lookup_finds_what_the_documents_say(
     running: Running,
     saved: list[tuple[str, str, str, int]],
     searched: list[str],
     asked: list[str],
-    version: str,
+    wanted: list[str],
 ) -> None:
     repository = next(_names)
     entries = [
@@ -115,9 +117,9 @@ def test_a_lookup_finds_what_the_documents_say(
         for scope, of, key, age in saved
     ]
 
-    found = running.find(repository, searched, asked, version)
+    found = running.find(repository, searched, asked, *wanted)
 
-    assert (found.entry if found else None) == expected(entries, searched, asked, version)
+    assert (found.entry if found else None) == expected(entries, searched, asked, wanted)
 
 
 @given(prefix=keys, text=keys)
@@ -157,7 +159,7 @@ def test_the_blob_comes_with_the_entry(running: Running) -> None:
     found = running.find("octo/blob", [MAIN], ["key"])
 
     assert found is not None
-    assert found.blob == blob
+    assert [found_blob.name for found_blob in found.blobs] == [blob]
 
 
 @pytest.mark.parametrize("matches", [1, 3, 80])
@@ -175,7 +177,7 @@ def test_a_prefix_finds_its_newest_also_behind_many_newer_others(
     found = running.find(repository, [MAIN], ["old-"])
 
     assert found is not None
-    assert found.entry == expected(entries, [MAIN], ["old-"], VERSION)
+    assert found.entry == expected(entries, [MAIN], ["old-"], [VERSION])
 
 
 def test_of_two_saved_in_the_same_millisecond_the_later_is_newer(running: Running) -> None:
@@ -213,8 +215,8 @@ def test_keys_of_the_greatest_length_are_found(running: Running) -> None:
 
 async def test_a_lookup_reads_no_table_but_through_an_index(catalog: Catalog, file: Path) -> None:
     await save(catalog, "key-1")
-    statement, parameters = find_statement(walk([FEATURE, MAIN], keys_of("key-", ["k"])))
-    bound = statement.statement.params(**parameters, repository=1, version=VERSION)
+    statement, parameters = find_statement(walk([FEATURE, MAIN], keys_of("key-", ["k"])), VERSIONS)
+    bound = statement.statement.params(**parameters, repository=1)
     compiled = bound.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
 
     plan = [str(row[3]) for row in query(file, f"EXPLAIN QUERY PLAN {compiled}")]

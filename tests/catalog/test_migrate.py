@@ -5,16 +5,20 @@ import re
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.migrate import upgrade
+from runcache.catalog.migrate import SCRIPTS, upgrade
 from runcache.catalog.sqlite import open_catalog
 from runcache.catalog.tables import METADATA
 from runcache.errors import CatalogUnavailable
-from tests.catalog.facts import query, save
+from runcache.matching import keys_of, walk
+from runcache.model import Usage
+from tests.catalog.facts import MAIN, NOW, REPOSITORY, VERSION, query, save
 
 
 def differences(connection: Connection) -> list[object]:
@@ -64,8 +68,7 @@ async def test_opening_again_changes_nothing(file: Path) -> None:
     async with open_catalog(file) as catalog:
         found = await catalog.entries.get(entry.id)
 
-    assert found is not None
-    assert found.entry == entry
+    assert found == entry
     assert query(file, "SELECT name, sql FROM sqlite_master") == before
 
 
@@ -102,3 +105,52 @@ async def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
         await save(catalog)
 
     assert file.is_file()
+
+
+# What the first release wrote: an entry in two blocks, and an upload that has received one.
+OF_THE_FIRST_RELEASE = """
+INSERT INTO repositories VALUES (1, 'octo/hello', 1, 30);
+INSERT INTO blobs VALUES (1, 'saved', 1, 30, 17, x'aa', 18, NULL, NULL);
+INSERT INTO blobs VALUES (2, 'begun', 1, NULL, 17, NULL, NULL, NULL, NULL);
+INSERT INTO parts VALUES (1, 'A', 'part-a', 10, 0, 0), (1, 'B', 'part-b', 20, 1, 10);
+INSERT INTO parts VALUES (2, '', 'part-c', 7, 0, 0);
+INSERT INTO entries VALUES (1, 1, 'refs/heads/main', 'saved', 'v1', 30, 17, 17, 0);
+INSERT INTO entry_blobs VALUES (1, 0, 1);
+INSERT INTO uploads VALUES
+    (2, 1, 'refs/heads/main', 'begun', 'v1', 2, 'job', 17, 4000000000000, 17, 1, 7);
+"""
+
+
+def make_catalog_of_the_first_release(file: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in OF_THE_FIRST_RELEASE.split(";\n")[:-1]:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+async def test_a_catalog_of_the_first_release_goes_on(file: Path) -> None:
+    await asyncio.to_thread(make_catalog_of_the_first_release, file)
+
+    async with open_catalog(file) as catalog:
+        found = await catalog.entries.find(
+            REPOSITORY, [VERSION], walk([MAIN], keys_of("saved")), every_blob=True
+        )
+        upload = await catalog.uploads.get(2, now_ms=NOW)
+        entry = await catalog.uploads.commit(upload, size_bytes=7, now_ms=NOW)
+        usage = await catalog.repositories.usage(REPOSITORY)
+        miscounted = await catalog.repositories.miscounted(repair=False)
+        dropped = await catalog.entries.forget([1, entry.id], now_ms=NOW, link_ms=0)
+
+    assert found is not None
+    assert (found.entry.key, found.entry.is_snapshot) == ("saved", False)
+    assert [(blob.name, blob.size_bytes, blob.pack) for blob in found.blobs] == [
+        ("saved", 30, None)
+    ]
+    assert [part.name for part in found.parts["saved"]] == ["part-a", "part-b"]
+    assert (upload.is_snapshot, entry.is_snapshot) == (False, False)
+    assert (usage, miscounted, dropped) == (Usage(REPOSITORY, 2, 37), [], 2)

@@ -123,7 +123,7 @@ async def test_two_catalogs_on_one_file_write_and_read_at_once(
             for number, (entry, _) in enumerate(saved)
         ]
 
-    assert [fact.entry if fact else None for fact in found] == [entry for entry, _ in saved]
+    assert found == [entry for entry, _ in saved]
     assert len({entry.id for entry, _ in saved}) == 60
 
 

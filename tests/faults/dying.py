@@ -5,7 +5,7 @@ Without a kill nothing of this is different; with one, nothing is tidied up, as 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,15 @@ from typing import BinaryIO, Final, TypeVar
 from sqlalchemy import Connection
 
 from runcache.catalog.connections import Connections
-from runcache.model import Grant, Part, Permission, ScopePermission, Span
+from runcache.model import (
+    Grant,
+    PackName,
+    Part,
+    Permission,
+    ScopePermission,
+    Span,
+    Upload,
+)
 from runcache.retention import Limits
 from runcache.store.blobs import BlobStore, Hasher, IncomingPart, KernelBytes
 from tests.in_process import MAIN, REPOSITORY, VERSION, Cache, Clock, body_of, open_cache
@@ -26,6 +34,8 @@ KILLED: Final = 99
 JOB: Final = Grant(REPOSITORY, (ScopePermission(MAIN, Permission.READ_WRITE),), job="job")
 LIMITS: Final = Limits(repo_limit_bytes=100, min_free_bytes=0, link_ttl=timedelta(0))
 SAVED: Final = {"old": b"o" * 60, "new": b"n" * 50}
+# A snapshot besides, with one pack; its manifest has eight bytes.
+BASE: Final = b"who"
 
 
 class Life:
@@ -74,7 +84,7 @@ class DyingPart:
     def size_bytes(self) -> int:
         return self._part.size_bytes
 
-    async def write(self, data: bytes | KernelBytes) -> None:
+    async def write(self, data: bytes | memoryview | KernelBytes) -> None:
         await self._life.after(self._part.write(data))
 
     def hand_over(self) -> None:
@@ -89,8 +99,10 @@ class DyingStore:
         self._life = life
 
     @asynccontextmanager
-    async def receive(self, blob: str, part: str) -> AsyncIterator[IncomingPart]:
-        async with self._store.receive(blob, part) as incoming:
+    async def receive(
+        self, blob: str, part: str, *, hasher: Hasher | None = None
+    ) -> AsyncIterator[IncomingPart]:
+        async with self._store.receive(blob, part, hasher=hasher) as incoming:
             self._life.step()
             yield DyingPart(incoming, self._life)
         self._life.step()
@@ -98,8 +110,8 @@ class DyingStore:
     def open(self, blob: str, part: Part) -> AbstractAsyncContextManager[BinaryIO]:
         return self._store.open(blob, part)
 
-    async def has_all(self, blob: str, parts: Sequence[Part]) -> bool:
-        return await self._store.has_all(blob, parts)
+    async def first_incomplete(self, blobs: Mapping[str, Sequence[Part]]) -> str | None:
+        return await self._store.first_incomplete(blobs)
 
     async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:
         await self._life.after(self._store.feed(blob, parts, hasher))
@@ -149,6 +161,32 @@ async def save_ranges(cache: Cache) -> None:
     await cache.service.commit_ranges(JOB, upload.id, 5)
 
 
+async def save_snapshot(cache: Cache) -> None:
+    """Save `key` as a snapshot that shares a pack, after an upload of it was given up."""
+    await cache.reserve_snapshot("key", bases="auto", grant=JOB)
+    upload = await cache.reserve_snapshot("key", bases="auto", grant=JOB)
+    await cache.write_pack(upload, 0, b"torn", grant=JOB)
+    await cache.write_pack(upload, 1, b"not named", grant=JOB)
+    await _commit_snapshot(cache, upload)
+
+
+async def save_snapshot_of_evicted(cache: Cache) -> None:
+    """Save `key` as a snapshot that shares a pack of an entry which is evicted meanwhile."""
+    upload = await cache.reserve_snapshot("key", bases="auto", grant=JOB)
+    (base,) = await cache.service.newest(JOB, "base", limit=1)
+    await cache.catalog.entries.forget([base.id], now_ms=cache.clock(), link_ms=0)
+    cache.clock.advance(timedelta(hours=1))
+    await cache.maintenance.prune()
+    await _commit_snapshot(cache, upload)
+
+
+async def _commit_snapshot(cache: Cache, upload: Upload) -> None:
+    own = await cache.write_pack(upload, 0, b"le", grant=JOB)
+    await cache.write_manifest(upload, grant=JOB)
+    shared = PackName(len(SAVED) + 1, 0)
+    await cache.service.snapshots.commit(JOB, upload.id, [shared, own])
+
+
 async def save_and_settle(cache: Cache) -> None:
     """Save `key`, and prove it."""
     await cache.save("key", b"whole", grant=JOB)
@@ -174,18 +212,28 @@ async def expire(cache: Cache) -> None:
 
 SCENARIOS: Final[dict[str, Callable[[Cache], Awaitable[None]]]] = {
     act.__name__: act
-    for act in (save_whole, save_blocks, save_ranges, save_and_settle, save_and_sweep, expire)
+    for act in (
+        save_whole,
+        save_blocks,
+        save_ranges,
+        save_snapshot,
+        save_snapshot_of_evicted,
+        save_and_settle,
+        save_and_sweep,
+        expire,
+    )
 }
 
 
 def prepare(folder: Path) -> None:
-    """Make a cache that holds what `SAVED` says."""
+    """Make a cache that holds what `SAVED` says, and `base`."""
 
     async def run() -> None:
         async with open_cache(folder, limits=LIMITS) as cache:
             for key, data in SAVED.items():
                 await cache.save(key, data, grant=JOB)
                 cache.clock.advance(timedelta(seconds=1))
+            await cache.save_snapshot("base", BASE, grant=JOB)
             await cache.maintenance.settle()
 
     asyncio.run(run())

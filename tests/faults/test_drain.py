@@ -6,6 +6,7 @@ import signal
 
 from runcache.testing import LiveServer
 from tests.faults.conftest import StartServer
+from tests.faults.native_job import NativeJob
 from tests.faults.raw_job import RawJob
 
 MIB = 1024 * 1024
@@ -29,6 +30,26 @@ async def test_an_upload_in_blocks_is_finished_after_sigterm(server: LiveServer)
         assert finalized.body["ok"] is True
         await asyncio.to_thread(server.restart)
         assert await job.content("half-done") == data
+
+
+async def test_a_snapshot_is_finished_after_sigterm(server: LiveServer) -> None:
+    packs = [os.urandom(5 * MIB), os.urandom(MIB)]
+    async with NativeJob(server) as job:
+        upload_id = await job.upload("half-done")
+        await job.put_pack(upload_id, 0, packs[0])
+
+        server.process.send_signal(signal.SIGTERM)
+        await _is_draining(job)
+        refused = await job.reserve_snapshot("too-late")
+        await job.put_pack(upload_id, 1, packs[1])
+        await job.put_manifest(upload_id)
+        committed = await job.commit(upload_id, [f"{upload_id}-0", f"{upload_id}-1"])
+        assert await asyncio.to_thread(server.process.wait, 20) == 0
+
+        assert (refused.status, refused.body["code"]) == (503, "unavailable")
+        assert committed.status == 200
+        await asyncio.to_thread(server.restart)
+        assert await job.snapshot("half-done") == packs
 
 
 async def test_a_download_is_finished_after_sigterm(server: LiveServer) -> None:

@@ -13,6 +13,7 @@ import pytest
 from runcache.testing import LiveServer
 from tests.faults.conftest import StartServer
 from tests.faults.disk import execute, on_disk
+from tests.faults.native_job import MANIFEST, NativeJob
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import eventually, slow_connection
 
@@ -246,6 +247,60 @@ async def test_above_total_limit_the_least_recently_used_of_all_goes(
         await swept(server, "octo/two", set())
         assert await two.content("oldest") is None
         assert await keys_left(one, "a", "b") == {"a", "b"}
+
+
+async def test_packs_that_two_snapshots_share_live_until_the_last_one_goes(
+    start_server: StartServer,
+) -> None:
+    server = await asyncio.to_thread(start_server)
+    token = await asyncio.to_thread(server.api_token, "octo/hello")
+    common, old, new = (os.urandom(100_000) for _ in range(3))
+    async with NativeJob(server) as job, RawJob(server, token=token) as owner:
+        await job.save_snapshot("first", common, old)
+        found = await job.lookup("first")
+        await job.save_snapshot("second", new, bases="auto", shared=["1-0"])
+
+        # What is left must be as large as the second one, each blob of it counted once.
+        limit = f"{200_000 + len(MANIFEST)}B"
+        await run("forget", "--repo-limit", limit, data=server.data)
+        await run("prune", data=server.data)
+        kept = await asyncio.to_thread(on_disk, server.data)
+        packs = [await job.get(blob["url"]) for blob in found.body["blobs"][1:]]
+        # As if all links had ended long ago.
+        await asyncio.to_thread(execute, server.data, "UPDATE blobs SET kept_until = 0")
+        await run("prune", data=server.data)
+        left = await asyncio.to_thread(on_disk, server.data)
+
+        assert await job.snapshot("first") is None
+        assert packs == [common, old]
+        assert await job.snapshot("second") == [new, common]
+        assert (len(kept.blobs), len(left.blobs)) == (5, 3)
+        usage = await owner.authorized("GET", "/repos/octo/hello/actions/cache/usage")
+        assert usage.body["active_caches_size_in_bytes"] == 200_000 + len(MANIFEST)
+        await forget_all(server.data)
+        await asyncio.to_thread(execute, server.data, "UPDATE blobs SET kept_until = 0")
+        await run("prune", data=server.data)
+        assert not (await asyncio.to_thread(on_disk, server.data)).blobs
+
+
+async def test_the_base_of_a_running_upload_is_kept_though_it_is_evicted(
+    start_server: StartServer,
+) -> None:
+    server = await asyncio.to_thread(start_server)
+    common = os.urandom(100_000)
+    async with NativeJob(server) as job:
+        await job.save_snapshot("first", common)
+        upload_id = await job.upload("second", "auto")
+
+        await forget_all(server.data)
+        await asyncio.to_thread(execute, server.data, "UPDATE blobs SET kept_until = 0")
+        await run("prune", data=server.data)
+        await job.put_manifest(upload_id)
+        committed = await job.commit(upload_id, ["1-0"])
+
+        assert committed.status == 200
+        assert await job.snapshot("first") is None
+        assert await job.snapshot("second") == [common]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from runcache.service import now_ms
 from runcache.store.local import LocalStore
 from tests.faults.disk import in_catalog, is_tidy, on_disk
 from tests.faults.forked import ForkedServer
+from tests.faults.native_job import NativeJob
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import eventually
 
@@ -36,7 +37,7 @@ LIVES_AT_MOST_SECONDS: Final = 0.3
 class Attempt:
     """An entry that a job tries to save."""
 
-    job: RawJob
+    job: NativeJob
     key: str
     data: bytes
     is_acknowledged: bool = False
@@ -47,10 +48,23 @@ class Attempt:
                 answer = await self.job.save(self.key, self.data)
             case "blocks":
                 answer = await self.job.save(self.key, self.data, blocks=3)
+            case "snapshot":
+                third = len(self.data) // 3
+                packs = self.data[:third], self.data[third:]
+                answer = await self.job.save_snapshot(self.key, *packs, bases="auto")
+                assert answer.status == 200, answer
+                self.is_acknowledged = True
+                return
             case _:
                 answer = await self.job.save_v1(self.key, self.data, chunks=3)
         assert answer.status == 204 or answer.body["ok"], answer
         self.is_acknowledged = True
+
+    async def restored(self) -> bytes | None:
+        """Return what a restore gets, in whatever form it was saved."""
+        archive = await self.job.content(self.key)
+        packs = None if archive is not None else await self.job.snapshot(self.key)
+        return archive if packs is None else b"".join(packs)
 
 
 @dataclass
@@ -62,11 +76,11 @@ class Story:
     saved: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    async def live_and_die(self, jobs: Sequence[RawJob]) -> list[Attempt]:
+    async def live_and_die(self, jobs: Sequence[NativeJob]) -> list[Attempt]:
         """Let jobs save entries while the server is killed, and return what they tried."""
         attempts: list[Attempt] = []
 
-        async def upload(job: RawJob) -> None:
+        async def upload(job: NativeJob) -> None:
             # Whatever is cut off by the kill is what this test is about.
             with suppress(ClientError, OSError):
                 while True:
@@ -80,20 +94,20 @@ class Story:
         await asyncio.gather(*uploads)
         return attempts
 
-    def new_attempt(self, job: RawJob) -> Attempt:
+    def new_attempt(self, job: NativeJob) -> Attempt:
         size_bytes = self.dice.choice([1, 1000, 70_000, 300_000])
         return Attempt(job, f"key-{next(self.numbers)}", self.dice.randbytes(size_bytes))
 
     def manner(self) -> str:
-        return self.dice.choice(["whole", "blocks", "over v1"])
+        return self.dice.choice(["whole", "blocks", "over v1", "snapshot"])
 
     async def check(self, attempt: Attempt) -> None:
         """See that an entry is whole, and that one that is not there can be saved now."""
-        found = await attempt.job.content(attempt.key)
+        found = await attempt.restored()
         if found is None:
             assert not attempt.is_acknowledged, attempt.key
             await attempt.save(self.manner())
-            found = await attempt.job.content(attempt.key)
+            found = await attempt.restored()
         assert found is not None
         self.saved[attempt.key] = hashlib.sha256(attempt.data).hexdigest()
         assert hashlib.sha256(found).hexdigest() == self.saved[attempt.key]
@@ -125,7 +139,7 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
     story = Story(server, random.Random(seed))
     acknowledged = 0
     async with AsyncExitStack() as stack:
-        jobs = [await stack.enter_async_context(RawJob(server)) for _ in range(JOBS)]
+        jobs = [await stack.enter_async_context(NativeJob(server)) for _ in range(JOBS)]
         for _ in range(KILLS // ROUNDS):
             await eventually(server.listens)
             attempts = await story.live_and_die(jobs)
@@ -138,7 +152,7 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
 
             await eventually(lambda: is_tidy(server.data))
         for key, sha256 in story.saved.items():
-            found = await jobs[0].content(key)
+            found = await Attempt(jobs[0], key, b"").restored()
             assert found is not None
             assert hashlib.sha256(found).hexdigest() == sha256
 

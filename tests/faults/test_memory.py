@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from runcache.testing import LiveServer
+from tests.faults.native_job import NativeJob
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import slow_connection
 
@@ -42,6 +43,28 @@ async def test_slow_uploads_and_downloads_cost_no_memory(server: LiveServer) -> 
         assert [upload.result().status for upload in uploads] == [201] * CLIENTS
         assert highest < LIMIT_BYTES, f"{highest / MIB:.0f} MiB, from {before / MIB:.0f} MiB"
         assert (await job.finalize("slow0", UPLOAD_BYTES)).body["ok"] is True
+
+
+async def test_packs_cost_no_memory_however_large_they_are(server: LiveServer) -> None:
+    pack = bytes(64 * MIB)
+    async with NativeJob(server) as job:
+        upload_id = await job.upload("large")
+        highest = 0
+        async with asyncio.TaskGroup() as group:
+            uploads = [
+                group.create_task(job.put_pack(upload_id, number, pack))
+                for number in range(CLIENTS)
+            ]
+            while not all(upload.done() for upload in uploads):
+                highest = max(highest, await asyncio.to_thread(server.rss_bytes))
+                await asyncio.sleep(0.02)
+
+        assert [upload.result().status for upload in uploads] == [204] * CLIENTS
+        assert highest < LIMIT_BYTES, f"{highest / MIB:.0f} MiB"
+        await job.put_manifest(upload_id)
+        names = [f"{upload_id}-{number}" for number in range(CLIENTS)]
+        committed = await job.commit(upload_id, names)
+        assert committed.body["size_bytes"] > CLIENTS * len(pack)
 
 
 async def _save_large(job: RawJob) -> None:

@@ -29,6 +29,7 @@ DIALECTS: Final = {
     "artifactcache": "/_apis/artifactcache/",
     "azure_blob": "/devstoreaccount1/",
     "github_rest": "/api/v3/",
+    "native": "/runcache/v1/",
 }
 # A path of each dialect that is there, but not for DELETE.
 PRESENT: Final = {
@@ -36,6 +37,7 @@ PRESENT: Final = {
     "artifactcache": "/_apis/artifactcache/caches",
     "azure_blob": "/devstoreaccount1/actions-cache/0123",
     "github_rest": "/repos/octo/hello/actions/cache/usage",
+    "native": "/runcache/v1/find",
 }
 
 
@@ -46,6 +48,9 @@ def said(answer: Answer, dialect: str) -> str:
             return answer.twirp_error()
         case "azure_blob":
             return answer.azure_error()
+        case "native":
+            assert answer.body.keys() == {"code", "message"}, answer
+            return f"{answer.body['code']}: {answer.message()}"
         case "artifactcache":
             assert answer.body.keys() >= {"message", "typeKey"}, answer
             return answer.message()
@@ -76,6 +81,7 @@ async def get(server: Served, path: str, *, method: str = "GET", **headers: str)
         ("artifactcache", "not found"),
         ("azure_blob", "InvalidInput"),
         ("github_rest", "Not Found"),
+        ("native", "bad_route: not found"),
     ],
 )
 async def test_what_is_not_there_is_404_in_the_form_of_the_dialect(
@@ -103,6 +109,7 @@ async def test_any_other_path_is_a_404_in_json(server: Served, path: str) -> Non
         ("artifactcache", "method not allowed", "GET,HEAD,POST"),
         ("azure_blob", "InvalidInput", "GET,HEAD,PUT"),
         ("github_rest", "Method Not Allowed", "GET,HEAD"),
+        ("native", "bad_route: method not allowed", "POST"),
     ],
 )
 async def test_another_method_is_405_and_says_which_there_are(
@@ -123,6 +130,7 @@ async def test_another_method_is_405_and_says_which_there_are(
         ("artifactcache", "internal error"),
         ("azure_blob", "InternalError"),
         ("github_rest", "Internal Error"),
+        ("native", "internal: internal error"),
     ],
 )
 async def test_a_crash_is_500_and_only_the_log_says_why(

@@ -5,6 +5,7 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,10 +15,12 @@ from structlog.testing import capture_logs
 
 from runcache.catalog.connections import Connections
 from runcache.errors import CatalogUnavailable
-from runcache.server.background import RECORD_EVERY_SECONDS, Background
+from runcache.server.background import RECORD_EVERY_SECONDS, REPORTS_AT_MOST, Background
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import Transfers
 from runcache.service import CacheService, UploadLimits
+from runcache.wire.native import DAMAGE_PATH
+from tests.faults.native_job import NativeJob
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import eventually
 from tests.in_process import VERSION, Cache, open_cache
@@ -189,3 +192,113 @@ async def test_a_settling_that_fails_does_not_end_the_settling(tmp_path: Path) -
             lambda: facts(tmp_path, "SELECT id FROM blobs WHERE durable_at IS NOT NULL"),
             within_seconds=PATIENCE_SECONDS,
         )
+
+
+async def test_every_blob_of_a_snapshot_is_settled(server: Served, tmp_path: Path) -> None:
+    async with NativeJob(server) as job:
+        await job.save_snapshot("key", b"one", b"two")
+
+    settled = "SELECT id FROM blobs WHERE durable_at IS NOT NULL"
+    await eventually(lambda: len(facts(tmp_path, settled)) == 3, within_seconds=PATIENCE_SECONDS)
+
+
+async def report(job: NativeJob, entry_id: int, reason: str = "a digest is wrong") -> None:
+    path = DAMAGE_PATH.format(entry_id=entry_id)
+    assert (await job.authorized("POST", path, json={"reason": reason})).status == 204
+
+
+def change_a_byte(store: Path, size_bytes: int) -> None:
+    """Change a part of this size, which must be the only one, and not its size."""
+    (part,) = [path for path in store.glob("*/*/*") if path.stat().st_size == size_bytes]
+    part.write_bytes(b"!" * size_bytes)
+
+
+async def test_an_entry_that_is_reported_and_damaged_is_dropped(
+    server: Served, tmp_path: Path
+) -> None:
+    async with NativeJob(server) as job:
+        await job.save_snapshot("rotten", b"1234567")
+        await job.save_snapshot("shares it", b"123", bases="auto", shared=["1-0"])
+        await job.save_snapshot("whole", b"12345")
+        settled = "SELECT id FROM blobs WHERE durable_at IS NULL"
+        await eventually(lambda: not facts(tmp_path, settled), within_seconds=PATIENCE_SECONDS)
+        await asyncio.to_thread(change_a_byte, server.settings.store, 7)
+
+        with capture_logs() as logs:
+            await report(job, 1, "chunk 5\n\x1b[2J differs")
+            await eventually(
+                lambda: [log for log in logs if log["event"] == "entry.verified"],
+                within_seconds=PATIENCE_SECONDS,
+            )
+        metrics = await job.request("GET", f"{server.url}metrics")
+
+        assert [await job.snapshot(key) for key in ("rotten", "shares it", "whole")] == [
+            None,
+            None,
+            [b"12345"],
+        ]
+    reported, damaged, verified = (log for log in logs if log["event"].startswith("entry."))
+    assert (reported["event"], reported["log_level"]) == ("entry.damage_reported", "error")
+    assert (reported["entry"], reported["reason"]) == (1, "chunk 5[2J differs")
+    assert (damaged["event"], damaged["log_level"]) == ("entry.damaged", "error")
+    assert (verified["entry"], verified["damaged"]) == (1, 1)
+    assert "runcache_damaged_entries_total 1.0" in metrics.body
+
+
+async def test_a_client_is_not_believed(server: Served) -> None:
+    async with NativeJob(server) as job:
+        await job.save_snapshot("key", b"pack")
+        with capture_logs() as logs:
+            for _ in range(3):
+                await report(job, 1)
+                await eventually(
+                    lambda: [log for log in logs if log["event"] == "entry.verified"],
+                    within_seconds=PATIENCE_SECONDS,
+                )
+
+        assert await job.snapshot("key") == [b"pack"]
+    # It was whole a moment ago: it is not read again for each report.
+    assert [log["damaged"] for log in logs if log["event"] == "entry.verified"] == [0]
+    assert len([log for log in logs if log["event"] == "entry.damage_reported"]) == 3
+
+
+async def test_reports_that_cannot_be_looked_into_now_are_later(tmp_path: Path) -> None:
+    engine = Breakable()
+    async with (
+        open_cache(tmp_path, wrapped_connections=engine.around) as cache,
+        at_work(cache) as (_, background),
+    ):
+        entry = await cache.save_snapshot("key", b"1234567")
+        await cache.maintenance.settle()
+        await asyncio.to_thread(change_a_byte, tmp_path / "blobs", 7)
+        engine.is_broken = True
+        with capture_logs() as logs:
+            background.damage_reported(entry, "a digest is wrong")
+            await eventually(
+                lambda: any(log["event"] == "background.failed" for log in logs),
+                within_seconds=PATIENCE_SECONDS,
+            )
+            engine.is_broken = False
+            # A new one wakes the task before its time.
+            background.damage_reported(entry, "a digest is wrong")
+            await eventually(
+                lambda: any(log["event"] == "entry.verified" for log in logs),
+                within_seconds=PATIENCE_SECONDS,
+            )
+
+        assert await cache.snapshot("key") is None
+
+
+async def test_of_a_flood_of_reports_only_so_many_are_kept(tmp_path: Path) -> None:
+    async with open_cache(tmp_path) as cache, at_work(cache) as (_, background):
+        entry = await cache.save("key")
+        with capture_logs() as logs:
+            for number in range(REPORTS_AT_MOST + 50):
+                background.damage_reported(replace(entry, id=number), "?")
+            await eventually(
+                lambda: len([log for log in logs if log["event"] == "entry.verified"]),
+                within_seconds=PATIENCE_SECONDS,
+            )
+            await asyncio.sleep(0)
+
+    assert len([log for log in logs if log["event"] == "entry.verified"]) <= REPORTS_AT_MOST

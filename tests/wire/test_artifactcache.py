@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from runcache.errors import InvalidRange, MalformedMessage
 from runcache.model import Entry
 from runcache.wire import artifactcache
-from runcache.wire.artifactcache import ChunkRange, Commit, Lookup, Reserve
+from runcache.wire.artifactcache import (
+    ChunkRange,
+    Commit,
+    Failed,
+    FoundArchive,
+    Lookup,
+    Reserve,
+    Reserved,
+)
 
 RECORDED: Final = json.loads((Path(__file__).parent / "recorded/artifactcache.json").read_text())
 ENTRY: Final = Entry(
@@ -34,6 +42,22 @@ def test_a_recorded_lookup_names_its_keys_in_order() -> None:
 
     assert lookup.keys == ("k-mid", "a b/ü+")
     assert lookup.version == "c5903b8f9a6d44a6f5f91c827a700bd2612524ddcab5d36abe68875346c2d597"
+
+
+def test_a_lookup_is_written_as_the_official_client_writes_it() -> None:
+    query = RECORDED["lookup"]["query"]
+
+    assert Lookup.parse(dict(parse_qsl(query))).encode() == query
+
+
+@given(
+    keys=st.lists(st.text(st.characters(codec="utf-8", exclude_characters=",")), min_size=1),
+    version=st.text(st.characters(codec="utf-8")),
+)
+def test_a_lookup_is_read_back(keys: list[str], version: str) -> None:
+    lookup = Lookup(tuple(keys), version)
+
+    assert Lookup.parse(dict(parse_qsl(lookup.encode(), keep_blank_values=True))) == lookup
 
 
 def test_an_empty_key_stays_where_it_is_so_that_it_can_be_refused_as_a_key() -> None:
@@ -177,6 +201,31 @@ def test_any_header_is_a_chunk_range_or_refused(header: str) -> None:
         except InvalidRange:
             continue
         assert 0 <= found.start < found.end_exclusive < 2**63
+
+
+def test_a_chunk_range_is_written_as_the_official_client_writes_it() -> None:
+    header = RECORDED["chunk"]["content_range"]
+
+    assert str(ChunkRange.parse(header)) == header
+
+
+def test_a_hit_is_read_back() -> None:
+    body = artifactcache.found_body(ENTRY, archive_location="http://x/y?sig=z")
+
+    assert FoundArchive.decode(body) == FoundArchive("npm-ü", "http://x/y?sig=z", "refs/heads/main")
+
+
+def test_a_reservation_and_its_answer_are_read_back() -> None:
+    assert Reserve.decode(Reserve("k", "v").encode()) == Reserve("k", "v")
+    assert json.loads(Reserve("k", "v").encode()) == {"key": "k", "version": "v"}
+    assert Reserved.decode(artifactcache.reserved_body(7)).cache_id == 7
+    with pytest.raises(MalformedMessage):
+        Reserved.decode(artifactcache.reserved_body(0))
+
+
+def test_an_error_is_read_back() -> None:
+    assert Failed.decode(artifactcache.error_body("no room")).message == "no room"
+    assert Failed.decode(b"{}").message == ""
 
 
 def test_a_hit_says_what_was_found_and_where() -> None:

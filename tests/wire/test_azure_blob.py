@@ -351,3 +351,13 @@ def test_an_error_is_xml_whatever_it_quotes(message: str) -> None:
     legible = re.sub("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "\ufffd", lines)
     assert root.findtext("Code") == "InternalError"
     assert root.findtext("Message") == legible
+
+
+def test_a_block_list_is_read_back_in_its_order() -> None:
+    ids = ["b2", "b10", "MDAwMDAw", "a=="]
+
+    assert azure_blob.parse_block_list(azure_blob.block_list_body(ids)) == ids
+
+
+def test_an_empty_block_list_is_an_empty_blob() -> None:
+    assert azure_blob.parse_block_list(azure_blob.block_list_body([])) == []

@@ -371,3 +371,20 @@ def test_the_longest_lookup_fits_the_limit() -> None:
     longest = FindEntry(keys[0], keys, "\x01" * 512)
 
     assert len(longest.encode(Codec.JSON)) <= twirp.MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"code":"not_found","msg":"no entry"}', ("not_found", "no entry")),
+        (b'{"message":"Not Found"}', ("", "Not Found")),
+        (b'{"code":null}', ("", "")),
+        (b"[]", ("", "")),
+        (b"<html>", ("", "")),
+        (b"", ("", "")),
+    ],
+)
+def test_the_error_in_an_answer_is_read_whoever_wrote_it(
+    body: bytes, expected: tuple[str, str]
+) -> None:
+    assert twirp.error_in(body) == expected

@@ -2,33 +2,37 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from runcache.catalog.connections import Connections
 from runcache.catalog.prepared import Prepared
-from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, PARTS
+from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, HOLDS, PARTS, REPOSITORIES
 from runcache.errors import BlobMissing
-from runcache.model import Blob, Part, Span
+from runcache.model import Blob, EntryBlob, PackName, Part, Span
 
 # How many parts of a blob are in memory at once: it may have 50 000.
 _PARTS_PAGE: Final = 256
+_NAMES_AT_ONCE: Final = 500
+
+_PART: Final = (PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
-class UnsettledBlob:
-    """A committed blob that is not known to be on disk for good; `sha256` once it was computed."""
+class CommittedBlob:
+    """A blob that entries refer to, and what it must hash to, as far as that is known."""
 
     id: int
     name: str
     size_bytes: int
+    blake3: bytes | None
     sha256: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class DoomedBlob:
-    """A blob that nothing refers to and whose links have expired."""
+    """A blob that nothing refers to or holds, and whose links have expired."""
 
     id: int
     name: str
@@ -60,6 +64,20 @@ class Blobs:
             yield page
             position = page[-1].start + page[-1].size_bytes
 
+    async def parts_by_name(self, names: Sequence[str]) -> dict[str, list[Part]]:
+        """Return all parts of blobs that have one each: manifests and packs."""
+        statement = select(BLOBS.c.name, *_PART).join(PARTS, PARTS.c.blob_id == BLOBS.c.id)
+
+        def work(connection: Connection) -> dict[str, list[Part]]:
+            found: dict[str, list[Part]] = {name: [] for name in names}
+            for start in range(0, len(names), _NAMES_AT_ONCE):
+                batch = names[start : start + _NAMES_AT_ONCE]
+                for name, *part in connection.execute(statement.where(BLOBS.c.name.in_(batch))):
+                    found[name].append(Part(*part))
+            return found
+
+        return await self._connections.read(work)
+
     async def part_names(self, name: str) -> set[str]:
         """Return the names of all parts of a blob, ordered or not: at most 50 000."""
         statement = (
@@ -83,21 +101,36 @@ class Blobs:
         )
         await self._connections.write(lambda c: c.execute(statement))
 
-    async def unsettled(self, *, after_id: int = 0, limit: int) -> list[UnsettledBlob]:
-        """Return committed blobs without a proof of durability, the oldest first."""
+    async def unsettled(self, *, after_id: int = 0, limit: int) -> list[CommittedBlob]:
+        """Return committed blobs without a proof of durability, in order of their ids."""
+        statement = _committed().where(BLOBS.c.id > after_id, BLOBS.c.durable_at.is_(None))
+        return await self._committed(statement.order_by(BLOBS.c.id).limit(limit))
+
+    async def committed(self, *, after_id: int = 0, limit: int) -> list[CommittedBlob]:
+        """Return the next committed blobs in order of their ids: a page of a walk over all."""
+        statement = _committed().where(BLOBS.c.id > after_id)
+        return await self._committed(statement.order_by(BLOBS.c.id).limit(limit))
+
+    async def of_entry(self, entry_id: int) -> list[CommittedBlob]:
+        """Return the blobs of an entry, none if there is no such entry."""
+        held = select(ENTRY_BLOBS.c.blob_id).where(ENTRY_BLOBS.c.entry_id == entry_id)
+        return await self._committed(_committed().where(BLOBS.c.id.in_(held)))
+
+    async def in_the_making(self, *, after_id: int = 0, limit: int) -> list[tuple[int, str]]:
+        """Return the next ids and names of blobs that uploads have not committed yet."""
         statement = (
-            select(BLOBS.c.id, BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.sha256)
+            select(BLOBS.c.id, BLOBS.c.name)
             .where(
                 BLOBS.c.id > after_id,
                 BLOBS.c.durable_at.is_(None),
-                BLOBS.c.size_bytes.is_not(None),
+                BLOBS.c.size_bytes.is_(None),
                 BLOBS.c.doomed_at.is_(None),
             )
             .order_by(BLOBS.c.id)
             .limit(limit)
         )
         rows = await self._connections.read(lambda c: c.execute(statement).all())
-        return [UnsettledBlob(*row) for row in rows]
+        return [(row.id, row.name) for row in rows]
 
     async def record_digest(self, blob_id: int, sha256: bytes) -> None:
         """Record what the bytes of a blob must hash to."""
@@ -105,38 +138,40 @@ class Blobs:
         await self._connections.write(lambda c: c.execute(statement))
 
     async def record_durable(self, blob_id: int, *, now_ms: int) -> None:
-        """Record that a blob is on disk for good, and trust its entries again."""
+        """Record that a blob is on disk for good, and trust entries again that are so in whole."""
+        holders = select(ENTRY_BLOBS.c.entry_id).where(ENTRY_BLOBS.c.blob_id == blob_id)
+        unproven = (
+            select(BLOBS.c.id)
+            .join(ENTRY_BLOBS, ENTRY_BLOBS.c.blob_id == BLOBS.c.id)
+            .where(ENTRY_BLOBS.c.entry_id == ENTRIES.c.id, BLOBS.c.durable_at.is_(None))
+            .exists()
+        )
+        suspect = ENTRIES.c.id.in_(holders) & ENTRIES.c.is_suspect.is_(True)
 
         def work(connection: Connection) -> None:
             connection.execute(update(BLOBS).where(BLOBS.c.id == blob_id).values(durable_at=now_ms))
-            holders = select(ENTRY_BLOBS.c.entry_id).where(ENTRY_BLOBS.c.blob_id == blob_id)
-            connection.execute(
-                update(ENTRIES)
-                .where(ENTRIES.c.id.in_(holders), ENTRIES.c.is_suspect.is_(True))
-                .values(is_suspect=False)
-            )
+            connection.execute(update(ENTRIES).where(suspect, ~unproven).values(is_suspect=False))
 
         await self._connections.write(work)
 
-    async def digest_of(self, name: str) -> bytes | None:
-        """Return the recorded SHA-256 of a blob, or `None` if it was not computed yet."""
-        statement = select(BLOBS.c.sha256).where(BLOBS.c.name == name)
-        return await self._connections.read(lambda c: c.scalar(statement))
-
-    async def holders(self, name: str) -> list[int]:
-        """Return the ids of the entries that refer to a blob."""
+    async def holders(self, name: str) -> list[str]:
+        """Name the entries that refer to a blob, each by its repository, scope and key."""
         statement = (
-            select(ENTRY_BLOBS.c.entry_id)
+            select(REPOSITORIES.c.name, ENTRIES.c.scope, ENTRIES.c.key)
+            .join(ENTRIES, ENTRIES.c.repository_id == REPOSITORIES.c.id)
+            .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
             .join(BLOBS, BLOBS.c.id == ENTRY_BLOBS.c.blob_id)
             .where(BLOBS.c.name == name)
+            .order_by(ENTRIES.c.id)
         )
-        return await self._connections.read(lambda c: list(c.scalars(statement)))
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [" ".join(row) for row in rows]
 
     async def doomed_bytes(self) -> int:
-        """Return the bytes of doomed blobs that are still in the store."""
+        """Return the bytes of doomed blobs that are still in the store and that no upload holds."""
         total = await self._connections.read(
             lambda c: c.scalar(
-                select(func.sum(BLOBS.c.size_bytes)).where(BLOBS.c.doomed_at.is_not(None))
+                select(func.sum(BLOBS.c.size_bytes)).where(BLOBS.c.doomed_at.is_not(None), ~_HELD)
             )
         )
         return int(total or 0)
@@ -149,6 +184,8 @@ class Blobs:
                 BLOBS.c.id > after_id,
                 BLOBS.c.doomed_at.is_not(None),
                 BLOBS.c.kept_until <= now_ms,
+                # A hold is older than the doom: none can come to a blob that has none.
+                ~_HELD,
             )
             .order_by(BLOBS.c.id)
             .limit(limit)
@@ -162,6 +199,10 @@ class Blobs:
         statement = delete(BLOBS).where(mine, BLOBS.c.doomed_at.is_not(None))
         await self._connections.write(lambda c: c.execute(statement))
 
+    async def _committed(self, statement: Select[Any]) -> list[CommittedBlob]:
+        rows = await self._connections.read(lambda c: c.execute(statement).all())
+        return [CommittedBlob(*row) for row in rows]
+
     async def _page(self, name: str, start: int, end: int) -> list[Part]:
         values = {"blob": name, "from": start, "to": end}
         rows = await self._connections.read(lambda c: _PAGE.rows(c, values))
@@ -173,6 +214,24 @@ def first_parts(connection: Connection, blob_id: int) -> list[Part]:
     return [Part(*row) for row in _FIRST.rows(connection, {"blob": blob_id})]
 
 
+def packs_of(connection: Connection, entry_id: int) -> list[EntryBlob]:
+    """Return the blobs of an entry behind its first one, in order, within a transaction."""
+    rows = _PACKS.rows(connection, {"entry": entry_id})
+    return [EntryBlob(name, size, PackName(upload, number)) for name, size, upload, number in rows]
+
+
+def pack_parts(connection: Connection, entry_id: int) -> dict[str, list[Part]]:
+    """Return the parts of these blobs by their names, within a transaction: one part each."""
+    rows = _PACK_PARTS.rows(connection, {"entry": entry_id})
+    return {name: [Part(*part)] for name, *part in rows}
+
+
+def _committed() -> Select[Any]:
+    columns = (BLOBS.c.id, BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.blake3, BLOBS.c.sha256)
+    return select(*columns).where(BLOBS.c.size_bytes.is_not(None), BLOBS.c.doomed_at.is_(None))
+
+
+_HELD: Final = select(HOLDS.c.upload_id).where(HOLDS.c.blob_id == BLOBS.c.id).exists()
 _SUSPECT: Final = (
     select(ENTRIES.c.id)
     .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
@@ -180,10 +239,25 @@ _SUSPECT: Final = (
 )
 _GET: Final = Prepared(
     select(BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.created_at).where(
-        BLOBS.c.name == bindparam("blob"), BLOBS.c.size_bytes.is_not(None), ~_SUSPECT.exists()
+        BLOBS.c.name == bindparam("blob"),
+        BLOBS.c.size_bytes.is_not(None),
+        # What is proven may be read, though another entry that has it is suspect.
+        BLOBS.c.durable_at.is_not(None) | ~_SUSPECT.exists(),
     )
 )
-_PART: Final = (PARTS.c.name, PARTS.c.start, PARTS.c.size_bytes)
+_BEHIND: Final = (ENTRY_BLOBS.c.entry_id == bindparam("entry")) & (ENTRY_BLOBS.c.position > 0)
+_PACKS: Final = Prepared(
+    select(BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.upload_id, BLOBS.c.number)
+    .join(ENTRY_BLOBS, ENTRY_BLOBS.c.blob_id == BLOBS.c.id)
+    .where(_BEHIND)
+    .order_by(ENTRY_BLOBS.c.position)
+)
+_PACK_PARTS: Final = Prepared(
+    select(BLOBS.c.name, *_PART)
+    .join(ENTRY_BLOBS, ENTRY_BLOBS.c.blob_id == BLOBS.c.id)
+    .join(PARTS, PARTS.c.blob_id == BLOBS.c.id)
+    .where(_BEHIND)
+)
 _FIRST: Final = Prepared(
     select(*_PART)
     .where(PARTS.c.blob_id == bindparam("blob"), PARTS.c.start.is_not(None))

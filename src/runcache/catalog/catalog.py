@@ -1,7 +1,7 @@
 """The catalog: every fact the server keeps, and every statement about it, a named method each.
 
-`entries`, `uploads`, `blobs` and `tokens` have the statements of their tables; this class holds
-them together.
+`entries`, `uploads`, `blobs` and `tokens` have the statements of their tables, `snapshots` those of
+uploads that become snapshots; this class holds them together.
 """
 
 import secrets
@@ -13,6 +13,7 @@ from runcache.catalog.blobs import Blobs
 from runcache.catalog.connections import Connections
 from runcache.catalog.entries import Entries
 from runcache.catalog.repositories import Repositories
+from runcache.catalog.snapshots import Snapshots
 from runcache.catalog.tables import FACTS
 from runcache.catalog.tokens import Tokens
 from runcache.catalog.uploads import Uploads
@@ -30,6 +31,7 @@ class Catalog:
         self.repositories = Repositories(connections)
         self.entries = Entries(connections, self.repositories)
         self.uploads = Uploads(connections, self.repositories)
+        self.snapshots = Snapshots(connections, self.repositories)
         self.blobs = Blobs(connections)
         self.tokens = Tokens(connections)
 

@@ -1,56 +1,51 @@
 """Statements about entries: finding, listing, forgetting."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
-from runcache.catalog.blobs import first_parts
+from runcache.catalog.blobs import first_parts, pack_parts, packs_of
 from runcache.catalog.connections import Connections
 from runcache.catalog.lookup import entries_with_blob, find_statement, prefix_end
+from runcache.catalog.references import GRACE_MS, drop_entries
 from runcache.catalog.repositories import Repositories
-from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, REPOSITORIES
+from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, HOLDS, REPOSITORIES
 from runcache.matching import Step
-from runcache.model import Entry, Part
+from runcache.model import Contents, Entry, EntryBlob, Part
 from runcache.retention import BlobUse, EntryUse
 
-# How much longer than its links a blob is kept, whoever forgets its entries: an access is written
-# down within a second, and a download that began in the last moment says so within a minute.
-GRACE_MS: Final = 120_000
 # How many rows one transaction changes at the most, so that others get their turn.
 BATCH: Final = 500
-
-
-@dataclass(frozen=True, slots=True)
-class FoundEntry:
-    """An entry and the blob that its bytes, or its manifest, are in."""
-
-    entry: Entry
-    blob: str
+# How many blobs of entries, of which one may have thousands.
+BLOBS_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The entry that answers a lookup, and its first blob.
+    """The entry that answers a lookup, and its first blob, or all of them.
 
-    `parts` are the first ones of that blob, to be looked for in the store; none if it is known to
-    be whole.
+    `parts` are the first ones of these blobs by their names, to be looked for in the store, but of
+    those that are known to be whole.
     """
 
     entry: Entry
-    blob: str
-    blob_bytes: int
-    parts: Sequence[Part]
+    blobs: tuple[EntryBlob, ...]
+    parts: Mapping[str, Sequence[Part]]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A lookup that found an entry: which, the blob that it gave a link to, and when (ms)."""
+    """Links that were given to blobs of an entry, and when (ms).
+
+    A restore uses the entry; a save that shares its packs does not.
+    """
 
     entry_id: int
-    blob: str
+    blobs: tuple[EntryBlob, ...]
     at: int
+    is_use: bool = True
 
 
 class Entries:
@@ -61,11 +56,18 @@ class Entries:
         self._repositories = repositories
 
     async def find(
-        self, repository: str, version: str, steps: Sequence[Step], *, whole: Container[str] = ()
+        self,
+        repository: str,
+        versions: Sequence[str],
+        steps: Sequence[Step],
+        *,
+        every_blob: bool = False,
+        whole: Container[str] = (),
     ) -> Answer | None:
         """Return the entry that answers the first of `steps` that any entry answers.
 
-        `whole` are the blobs whose parts are not asked for.
+        It has one of `versions`; each step prefers them in this order. `whole` are the blobs whose
+        parts are not asked for.
         """
 
         def work(connection: Connection) -> Answer | None:
@@ -73,22 +75,37 @@ class Entries:
             if repository_id is None:
                 return None
             # A walk of a new shape takes 90 ms to put together: not in the loop.
-            statement, parameters = find_statement(steps)
-            values = {**parameters, "repository": repository_id, "version": version}
-            rows = statement.rows(connection, values)
+            statement, parameters = find_statement(steps, versions)
+            rows = statement.rows(connection, {**parameters, "repository": repository_id})
             if not rows:
                 return None
-            *entry, blob_id, blob, blob_bytes = rows[0]
-            parts = () if blob in whole else first_parts(connection, blob_id)
-            return Answer(Entry(*entry), blob, blob_bytes, parts)
+            *columns, is_snapshot, blob_id, blob, blob_bytes = rows[0]
+            entry = Entry(*[*columns, bool(is_snapshot)])
+            first = EntryBlob(blob, blob_bytes)
+            parts = {} if blob in whole else {blob: first_parts(connection, blob_id)}
+            if not (every_blob and entry.is_snapshot):
+                return Answer(entry, (first,), parts)
+            packs = packs_of(connection, entry.id)
+            if not all(pack.name in whole for pack in packs):
+                parts |= pack_parts(connection, entry.id)
+            return Answer(entry, (first, *packs), parts)
 
         return await self._connections.read(work)
 
-    async def get(self, entry_id: int) -> FoundEntry | None:
+    async def get(self, entry_id: int) -> Entry | None:
         """Return an entry by its id."""
         statement = entries_with_blob().where(ENTRIES.c.id == entry_id)
         row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
-        return None if row is None else FoundEntry(entry_of(row), row.blob)
+        return None if row is None else entry_of(row)
+
+    async def contents(self, entry_id: int) -> Contents | None:
+        """Return an entry by its id, with its blobs; `None` also while its bytes are suspect."""
+        return await self._connections.read(lambda c: contents_of(c, entry_id))
+
+    async def count(self) -> int:
+        """Return how many there are."""
+        counted = select(func.count()).select_from(ENTRIES)
+        return await self._connections.read(lambda c: c.scalars(counted).one())
 
     async def saved_as(self, repository: str, scope: str, key: str, version: str) -> Entry | None:
         """Return the entry that is saved under exactly this."""
@@ -120,20 +137,13 @@ class Entries:
         rows = await self._connections.read(lambda c: c.execute(statement).all())
         return [entry_of(row) for row in rows]
 
-    async def after(self, entry_id: int, *, limit: int) -> list[FoundEntry]:
-        """Return the next entries of all repositories in order of their ids, to walk over all."""
-        statement = (
-            entries_with_blob().where(ENTRIES.c.id > entry_id).order_by(ENTRIES.c.id).limit(limit)
-        )
-        rows = await self._connections.read(lambda c: c.execute(statement).all())
-        return [FoundEntry(entry_of(row), row.blob) for row in rows]
-
     async def touch(self, accesses: Sequence[Access], *, link_ms: int) -> None:
         """Record when entries were last looked up; a time never moves back.
 
-        An entry that was forgotten in between has given a link all the same: its bytes are kept for
-        it.
+        An entry that was forgotten in between has given links all the same: its bytes are kept for
+        them.
         """
+        used = {access.entry_id: access.at for access in accesses if access.is_use}
         moved = (
             update(ENTRIES)
             .where(
@@ -146,19 +156,24 @@ class Entries:
             update(BLOBS)
             .where(
                 BLOBS.c.name == bindparam("blob"),
-                BLOBS.c.doomed_at.is_not(None),
-                BLOBS.c.kept_until < bindparam("until"),
+                func.coalesce(BLOBS.c.kept_until, 0) < bindparam("until"),
             )
             .values(kept_until=bindparam("until"))
         )
-        times = [{"entry": access.entry_id, "at": access.at} for access in accesses]
-        links = [
-            {"blob": access.blob, "until": access.at + link_ms + GRACE_MS} for access in accesses
-        ]
 
         def work(connection: Connection) -> None:
-            connection.execute(moved, times)
-            connection.execute(kept, links)
+            if used:
+                connection.execute(moved, [{"entry": key, "at": at} for key, at in used.items()])
+            # Those that are there still keep their blobs by the time of their last access.
+            alive = _alive(connection, list(used))
+            links = [
+                {"blob": blob.name, "until": access.at + link_ms + GRACE_MS}
+                for access in accesses
+                if not (access.is_use and access.entry_id in alive)
+                for blob in access.blobs
+            ]
+            if links:
+                connection.execute(kept, links)
 
         await self._connections.write(work)
 
@@ -174,9 +189,10 @@ class Entries:
         """Return the entries, of one repository or of all, that retention looks at first.
 
         Those larger than `oversized_bytes` come before the others, each part least recently used
-        first. A plan that is not applied as it grows must `skip` what it has read.
+        first. There are at most `limit`, and fewer if they have many blobs. A plan that is not
+        applied as it grows must `skip` what it has read.
         """
-        chosen = select(ENTRIES.c.id, ENTRIES.c.size_bytes, ENTRIES.c.last_accessed_at)
+        chosen = select(ENTRIES.c.id, ENTRIES.c.size_bytes, ENTRIES.c.last_accessed_at, _BLOB_COUNT)
         if repository is not None:
             owner = select(REPOSITORIES.c.id).where(REPOSITORIES.c.name == repository)
             chosen = chosen.where(ENTRIES.c.repository_id == owner.scalar_subquery())
@@ -187,7 +203,8 @@ class Entries:
         chosen = chosen.order_by(ENTRIES.c.last_accessed_at, ENTRIES.c.id).limit(limit).offset(skip)
 
         def work(connection: Connection) -> list[EntryUse]:
-            rows = connection.execute(chosen).all()
+            found = connection.execute(chosen).all()
+            rows = next(_in_bounds(found), [])
             uses = _blob_uses(connection, [row.id for row in rows])
             return [
                 EntryUse(row.id, row.size_bytes, row.last_accessed_at, uses.get(row.id, ()))
@@ -197,7 +214,7 @@ class Entries:
         return await self._connections.read(work)
 
     async def forget(self, entry_ids: Iterable[int], *, now_ms: int, link_ms: int) -> int:
-        """Drop entries, and doom the blobs that nothing holds any more; return how many there were.
+        """Drop entries, and doom the blobs that nothing refers to any more; return how many.
 
         A doomed blob is kept for `link_ms` after the last access, since a link may have been given
         then.
@@ -205,10 +222,36 @@ class Entries:
         ids = list(entry_ids)
         dropped = 0
         for start in range(0, len(ids), BATCH):
-            batch = ids[start : start + BATCH]
-            dropped += await self._connections.write(
-                lambda c, batch=batch: _forget(c, batch, now_ms=now_ms, link_ms=link_ms)  # type: ignore[misc]
+            chosen = select(ENTRIES.c.id, _BLOB_COUNT).where(
+                ENTRIES.c.id.in_(ids[start : start + BATCH])
             )
+            rows = await self._connections.read(lambda c, chosen=chosen: c.execute(chosen).all())  # type: ignore[misc]
+            for batch in _in_bounds(rows):
+                batch_ids = [row.id for row in batch]
+                dropped += await self._connections.write(
+                    lambda c, ids=batch_ids: drop_entries(c, ids, now_ms=now_ms, link_ms=link_ms)  # type: ignore[misc]
+                )
+        return dropped
+
+    async def forget_holders(self, blob: str, *, now_ms: int) -> int:
+        """Drop all entries that refer to a damaged blob; return how many there were.
+
+        Uploads hold it no longer either, so that it cannot come back with one.
+        """
+        same = select(BLOBS.c.id).where(BLOBS.c.name == blob).scalar_subquery()
+
+        def release(connection: Connection) -> list[int]:
+            connection.execute(delete(HOLDS).where(HOLDS.c.blob_id == same))
+            return list(
+                connection.scalars(
+                    select(ENTRY_BLOBS.c.entry_id).where(ENTRY_BLOBS.c.blob_id == same)
+                )
+            )
+
+        dropped = 0
+        # Another one may be committed in between.
+        while holders := await self._connections.write(release):
+            dropped += await self.forget(holders, now_ms=now_ms, link_ms=0)
         return dropped
 
     async def suspect_all_unproven(self, *, now_ms: int) -> int:
@@ -226,18 +269,26 @@ class Entries:
             connection.execute(
                 update(ENTRIES).where(ENTRIES.c.id.in_(unproven)).values(is_suspect=True)
             )
-            lost = connection.execute(
-                unproven.add_columns(BLOBS.c.id).where(BLOBS.c.sha256.is_(None))
-            ).all()
+            lost = list(connection.scalars(unproven.where(BLOBS.c.sha256.is_(None)).distinct()))
             for start in range(0, len(lost), BATCH):
-                batch = lost[start : start + BATCH]
-                _forget(connection, [row.entry_id for row in batch], now_ms=now_ms, link_ms=0)
-                # Without a size no link leads to a blob any more.
-                torn = BLOBS.c.id.in_([row.id for row in batch])
-                connection.execute(update(BLOBS).where(torn).values(size_bytes=None))
+                drop_entries(connection, lost[start : start + BATCH], now_ms=now_ms, link_ms=0)
+            # Nobody verifies these any more. Without a size no link leads to them.
+            gone = BLOBS.c.durable_at.is_(None) & BLOBS.c.doomed_at.is_not(None)
+            connection.execute(update(BLOBS).where(gone).values(size_bytes=None))
             return len(lost)
 
         return await self._connections.write(work)
+
+
+def contents_of(connection: Connection, entry_id: int) -> Contents | None:
+    """Return an entry with its blobs within a transaction; `None` also while it is suspect."""
+    row = connection.execute(
+        entries_with_blob().where(ENTRIES.c.id == entry_id, ENTRIES.c.is_suspect.is_(False))
+    ).one_or_none()
+    if row is None:
+        return None
+    first = EntryBlob(row.blob, row.blob_bytes)
+    return Contents(entry_of(row), (first, *packs_of(connection, entry_id)))
 
 
 def entry_of(row: Row[Any]) -> Entry:
@@ -251,33 +302,7 @@ def entry_of(row: Row[Any]) -> Entry:
         row.size_bytes,
         row.created_at,
         row.last_accessed_at,
-    )
-
-
-def insert_entry(connection: Connection, upload: Row[Any], *, size_bytes: int, now_ms: int) -> None:
-    """Turn a row of `uploads` into the entry with the same id, and count it."""
-    connection.execute(
-        insert(ENTRIES).values(
-            id=upload.id,
-            repository_id=upload.repository_id,
-            scope=upload.scope,
-            key=upload.key,
-            version=upload.version,
-            size_bytes=size_bytes,
-            created_at=now_ms,
-            last_accessed_at=now_ms,
-        )
-    )
-    connection.execute(
-        insert(ENTRY_BLOBS).values(entry_id=upload.id, position=0, blob_id=upload.blob_id)
-    )
-    connection.execute(
-        update(REPOSITORIES)
-        .where(REPOSITORIES.c.id == upload.repository_id)
-        .values(
-            entry_count=REPOSITORIES.c.entry_count + 1,
-            size_bytes=REPOSITORIES.c.size_bytes + size_bytes,
-        )
+        row.is_snapshot,
     )
 
 
@@ -300,46 +325,31 @@ def _blob_uses(connection: Connection, entry_ids: Sequence[int]) -> dict[int, tu
     return uses
 
 
-def _forget(connection: Connection, ids: Sequence[int], *, now_ms: int, link_ms: int) -> int:
-    held = connection.execute(
-        select(
-            ENTRIES.c.id, ENTRIES.c.repository_id, ENTRIES.c.last_accessed_at, ENTRY_BLOBS.c.blob_id
-        )
-        .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
-        .where(ENTRIES.c.id.in_(ids))
-    ).all()
-    connection.execute(delete(ENTRY_BLOBS).where(ENTRY_BLOBS.c.entry_id.in_(ids)))
-    connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(ids)))
-    for row in held:
-        _doom_if_unheld(
-            connection,
-            row.blob_id,
-            now_ms=now_ms,
-            kept_until=max(row.last_accessed_at + link_ms, now_ms) + GRACE_MS,
-        )
-    owners = {row.id: row.repository_id for row in held}
-    for repository_id in owners.values():
-        connection.execute(
-            update(REPOSITORIES)
-            .where(REPOSITORIES.c.id == repository_id)
-            .values(entry_count=REPOSITORIES.c.entry_count - 1)
-        )
-    return len(owners)
+def _alive(connection: Connection, entry_ids: Sequence[int]) -> set[int]:
+    alive: set[int] = set()
+    for start in range(0, len(entry_ids), BATCH):
+        batch = entry_ids[start : start + BATCH]
+        alive.update(connection.scalars(select(ENTRIES.c.id).where(ENTRIES.c.id.in_(batch))))
+    return alive
 
 
-def _doom_if_unheld(connection: Connection, blob_id: int, *, now_ms: int, kept_until: int) -> None:
-    held = select(ENTRY_BLOBS.c.entry_id).where(ENTRY_BLOBS.c.blob_id == blob_id).exists()
-    # A lease of a running transfer may already reach further.
-    until = case((BLOBS.c.kept_until > kept_until, BLOBS.c.kept_until), else_=kept_until)
-    doomed = connection.execute(
-        update(BLOBS)
-        .where(BLOBS.c.id == blob_id, BLOBS.c.doomed_at.is_(None), ~held)
-        .values(doomed_at=now_ms, kept_until=until)
-        .returning(BLOBS.c.repository_id, BLOBS.c.size_bytes)
-    ).one_or_none()
-    if doomed is not None:
-        connection.execute(
-            update(REPOSITORIES)
-            .where(REPOSITORIES.c.id == doomed.repository_id)
-            .values(size_bytes=REPOSITORIES.c.size_bytes - (doomed.size_bytes or 0))
-        )
+_BLOB_COUNT: Final = (
+    select(func.count())
+    .where(ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
+    .scalar_subquery()
+    .label("blob_count")
+)
+
+
+def _in_bounds(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield rows with a `blob_count` in batches of at most `BLOBS_AT_ONCE`, or of one row."""
+    batch: list[Row[Any]] = []
+    count = 0
+    for row in rows:
+        count += row.blob_count
+        if batch and count > BLOBS_AT_ONCE:
+            yield batch
+            batch, count = [], row.blob_count
+        batch.append(row)
+    if batch:
+        yield batch

@@ -1,7 +1,8 @@
 """The one statement that answers a lookup.
 
-Each step of the walk is a scalar subquery, and `coalesce` evaluates them in order and stops at the
-first that finds an entry: SQLite and PostgreSQL both promise that.
+Each step of the walk, with each version that is asked for, is a scalar subquery, and `coalesce`
+evaluates them in order and stops at the first that finds an entry: SQLite and PostgreSQL both
+promise that.
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ ANSWER: Final = (
     ENTRIES.c.size_bytes,
     ENTRIES.c.created_at,
     ENTRIES.c.last_accessed_at,
+    ENTRIES.c.is_snapshot,
     BLOBS.c.id,
     BLOBS.c.name,
     BLOBS.c.size_bytes,
@@ -54,11 +56,12 @@ def prefix_end(prefix: str) -> str | None:
 
 
 def entries_with_blob() -> Select[Any]:
-    """Select entries with the columns that `entry_of` reads, and the name of their first blob."""
+    """Select entries with the columns that `entry_of` reads, and their first blob."""
     return select(
         ENTRIES,
         REPOSITORIES.c.name.label("repository"),
         BLOBS.c.name.label("blob"),
+        BLOBS.c.size_bytes.label("blob_bytes"),
     ).select_from(
         ENTRIES.join(REPOSITORIES, REPOSITORIES.c.id == ENTRIES.c.repository_id)
         .join(
@@ -69,10 +72,15 @@ def entries_with_blob() -> Select[Any]:
     )
 
 
-def find_statement(steps: Sequence[Step]) -> tuple[Prepared, dict[str, str]]:
-    """Return the statement for a walk, and its parameters but `repository` and `version`."""
+def find_statement(
+    steps: Sequence[Step], versions: Sequence[str]
+) -> tuple[Prepared, dict[str, str]]:
+    """Return the statement for a walk, and its parameters but `repository`.
+
+    Each step asks for all `versions`, in this order, before the next one asks.
+    """
     shape: list[tuple[bool, bool]] = []
-    parameters: dict[str, str] = {}
+    parameters = {f"version_{number}": version for number, version in enumerate(versions)}
     for number, step in enumerate(steps):
         end = None if step.is_exact else prefix_end(step.key)
         shape.append((step.is_exact, end is not None))
@@ -80,14 +88,17 @@ def find_statement(steps: Sequence[Step]) -> tuple[Prepared, dict[str, str]]:
         parameters[f"key_{number}"] = step.key
         if end is not None:
             parameters[f"end_{number}"] = end
-    return _statement(tuple(shape)), parameters
+    return _statement(tuple(shape), len(versions)), parameters
 
 
 @lru_cache(maxsize=256)
-def _statement(shape: tuple[tuple[bool, bool], ...]) -> Prepared:
+def _statement(shape: tuple[tuple[bool, bool], ...], versions: int) -> Prepared:
     questions: list[ColumnElement[int | None]] = [
-        _exact(number) if is_exact else _newest_with_prefix(number, has_end=has_end)
+        _exact(number, version)
+        if is_exact
+        else _newest_with_prefix(number, version, has_end=has_end)
         for number, (is_exact, has_end) in enumerate(shape)
+        for version in range(versions)
     ]
     # In groups, since SQLite's functions take at most 127 arguments.
     groups = [
@@ -98,11 +109,11 @@ def _statement(shape: tuple[tuple[bool, bool], ...]) -> Prepared:
     return Prepared(found.with_only_columns(*ANSWER))
 
 
-def _in_scope(number: int) -> ColumnElement[bool]:
+def _in_scope(number: int, version: int) -> ColumnElement[bool]:
     return (
         (ENTRIES.c.repository_id == bindparam("repository"))
         & (ENTRIES.c.scope == bindparam(f"scope_{number}"))
-        & (ENTRIES.c.version == bindparam("version"))
+        & (ENTRIES.c.version == bindparam(f"version_{version}"))
         & ENTRIES.c.is_suspect.is_(False)
     )
 
@@ -112,21 +123,21 @@ def _has_prefix(key: ColumnElement[str], number: int, *, has_end: bool) -> Colum
     return condition & (key < bindparam(f"end_{number}")) if has_end else condition
 
 
-def _exact(number: int) -> ColumnElement[int | None]:
+def _exact(number: int, version: int) -> ColumnElement[int | None]:
     question: ScalarSelect[int | None] = (
         select(ENTRIES.c.id)
-        .where(_in_scope(number), ENTRIES.c.key == bindparam(f"key_{number}"))
+        .where(_in_scope(number, version), ENTRIES.c.key == bindparam(f"key_{number}"))
         .correlate(None)
         .scalar_subquery()
     )
     return question
 
 
-def _newest_with_prefix(number: int, *, has_end: bool) -> ColumnElement[int | None]:
-    matches = _in_scope(number) & _has_prefix(ENTRIES.c.key, number, has_end=has_end)
+def _newest_with_prefix(number: int, version: int, *, has_end: bool) -> ColumnElement[int | None]:
+    matches = _in_scope(number, version) & _has_prefix(ENTRIES.c.key, number, has_end=has_end)
     newest = (
         select(ENTRIES.c.id, ENTRIES.c.key, ENTRIES.c.created_at)
-        .where(_in_scope(number))
+        .where(_in_scope(number, version))
         .order_by(ENTRIES.c.created_at.desc(), ENTRIES.c.id.desc())
         .limit(NEWEST_FIRST)
         .correlate(None)

@@ -1,14 +1,20 @@
 """The tables of the catalog. Times are milliseconds since 1970 (UTC), sizes are bytes.
 
 ```
-repositories ──< uploads ──┐
-     │                     │ one blob in the making
+repositories ──< uploads ──┬──< holds >───┐
+     │                     │ its own blob │
      └──────< entries >──< entry_blobs >── blobs ──< parts
 ```
 
 An upload becomes the entry with the same id. A blob is its parts in order of `position`; parts
-without one were uploaded but not ordered yet. A blob that no entry and no upload refers to is
-doomed: its bytes stay until `kept_until`.
+without one were uploaded but not ordered yet.
+
+An archive has one blob, which is its upload's own. A snapshot has that one, its manifest, at
+position 0, and behind it packs: blobs that have the id of the upload they came in and a number.
+Entries may share packs. Blobs have a size once an entry referred to them.
+
+A blob that no entry and no upload of its own refers to is doomed: its bytes stay until
+`kept_until`, and as long as a running upload holds them for the sake of a base.
 """
 
 from typing import Final
@@ -60,6 +66,11 @@ BLOBS: Final = Table(
     # Unknown until the upload is committed.
     Column("size_bytes", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    # Of packs alone. The upload may have become an entry that is gone.
+    Column("upload_id", BigInteger),
+    Column("number", Integer),
+    # Verified when the blob was received, of manifests and packs alone.
+    Column("blake3", LargeBinary),
     Column("sha256", LargeBinary),
     Column("durable_at", BigInteger),
     Column("doomed_at", BigInteger),
@@ -77,6 +88,14 @@ Index(
     BLOBS.c.id,
     sqlite_where=BLOBS.c.durable_at.is_(None),
     postgresql_where=BLOBS.c.durable_at.is_(None),
+)
+Index(
+    "ix_blobs_pack",
+    BLOBS.c.upload_id,
+    BLOBS.c.number,
+    unique=True,
+    sqlite_where=BLOBS.c.upload_id.is_not(None),
+    postgresql_where=BLOBS.c.upload_id.is_not(None),
 )
 
 PARTS: Final = Table(
@@ -105,6 +124,7 @@ ENTRIES: Final = Table(
     Column("last_accessed_at", BigInteger, nullable=False),
     # After an unclean stop, until the bytes are verified: a miss.
     Column("is_suspect", Boolean, nullable=False, server_default=text("false")),
+    Column("is_snapshot", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("repository_id", "scope", "version", "key"),
 )
 Index(
@@ -141,11 +161,21 @@ UPLOADS: Final = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
     # When its job was last heard of.
     Column("active_at", BigInteger, nullable=False),
+    # Blocks of an archive, packs of a snapshot.
     Column("block_count", Integer, nullable=False, server_default="0"),
     Column("received_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("is_snapshot", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("repository_id", "scope", "version", "key"),
     # An id goes on as the entry's: it is never given twice.
     sqlite_autoincrement=True,
+)
+
+HOLDS: Final = Table(
+    "holds",
+    METADATA,
+    Column("upload_id", ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("blob_id", ForeignKey("blobs.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
 )
 
 API_TOKENS: Final = Table(

@@ -18,7 +18,8 @@ from sqlalchemy import (
 )
 
 from runcache.catalog.connections import Connections, Duplicate
-from runcache.catalog.entries import BATCH, insert_entry
+from runcache.catalog.entries import BATCH
+from runcache.catalog.references import drop_upload, insert_entry
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, PARTS, REPOSITORIES, UPLOADS
 from runcache.errors import (
@@ -28,11 +29,26 @@ from runcache.errors import (
     UploadGone,
     UploadTooLarge,
 )
-from runcache.model import MAX_BLOCKS, Entry, Upload
+from runcache.model import MAX_BLOCKS, Entry, PackName, Upload
 
 # A transfer that moves no byte ends after a minute: a job that is silent for longer is not there
 # any more, and another one may have the key that it had reserved.
 ABANDONED_AFTER_MS: Final = 5 * 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUpload:
+    """What is to be reserved, by which job; `blob` is the name of the upload's own blob."""
+
+    repository: str
+    scope: str
+    key: str
+    version: str
+    job: str
+    blob: str
+    created_at: int
+    expires_at: int
+    is_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +67,7 @@ class Uploads:
         self._connections = connections
         self._repositories = repositories
 
-    async def reserve(
-        self,
-        repository: str,
-        scope: str,
-        key: str,
-        version: str,
-        *,
-        job: str,
-        blob: str,
-        now_ms: int,
-        expires_at: int,
-    ) -> Upload:
+    async def reserve(self, new: NewUpload) -> Upload:
         """Reserve a key.
 
         That voids an unfinished upload of the same job, and another job's that has expired or was
@@ -71,46 +76,12 @@ class Uploads:
         Raises:
             EntryExists: it is saved already, or another job is about to.
         """
-
-        def work(connection: Connection) -> Upload:
-            repository_id = self._repositories.ensure(connection, repository)
-            wanted = {
-                "repository_id": repository_id,
-                "scope": scope,
-                "key": key,
-                "version": version,
-            }
-            saved = select(ENTRIES.c.id).filter_by(**wanted)
-            if connection.scalar(saved) is not None:
-                raise EntryExists(key, scope=scope)
-            former = connection.execute(select(UPLOADS).filter_by(**wanted)).one_or_none()
-            if former is not None:
-                if former.job != job and _is_alive(former, now_ms):
-                    raise EntryExists(key, scope=scope)
-                _void(connection, former, now_ms=now_ms)
-            blob_id = connection.execute(
-                insert(BLOBS)
-                .values(name=blob, repository_id=repository_id, created_at=now_ms)
-                .returning(BLOBS.c.id)
-            ).scalar_one()
-            upload_id = connection.execute(
-                insert(UPLOADS)
-                .values(
-                    **wanted,
-                    blob_id=blob_id,
-                    job=job,
-                    created_at=now_ms,
-                    active_at=now_ms,
-                    expires_at=expires_at,
-                )
-                .returning(UPLOADS.c.id)
-            ).scalar_one()
-            return Upload(upload_id, repository, scope, key, version, blob, job, expires_at)
-
         try:
-            return await self._connections.write(work)
+            return await self._connections.write(
+                lambda c: insert_upload(c, self._repositories.ensure(c, new.repository), new)
+            )
         except Duplicate as exc:
-            raise EntryExists(key, scope=scope) from exc
+            raise EntryExists(new.key, scope=new.scope) from exc
 
     async def get(self, upload_id: int, *, now_ms: int) -> Upload:
         """Return an upload by its id.
@@ -155,7 +126,7 @@ class Uploads:
         """
 
         def work(connection: Connection) -> str | None:
-            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            upload = live_upload(connection, BLOBS.c.name == blob, now_ms=now_ms)
             same = (PARTS.c.blob_id == upload.blob_id) & (PARTS.c.block_id == part.block_id)
             former = connection.execute(select(PARTS).where(same)).one_or_none()
             if former is None and upload.block_count >= MAX_BLOCKS:
@@ -202,11 +173,8 @@ class Uploads:
             raise UploadTooLarge(limit_bytes)
 
         def work(connection: Connection) -> list[str]:
-            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
-            mine = PARTS.c.blob_id == upload.blob_id
-            replaced = list(connection.scalars(select(PARTS.c.name).where(mine)))
-            connection.execute(delete(PARTS).where(mine))
-            _insert_part(connection, upload.blob_id, part, position=0, start=0)
+            upload = live_upload(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            replaced, _ = replace_parts(connection, upload.blob_id, part)
             connection.execute(
                 update(UPLOADS)
                 .where(UPLOADS.c.id == upload.id)
@@ -234,7 +202,7 @@ class Uploads:
         """
 
         def work(connection: Connection) -> list[str]:
-            upload = _live(connection, BLOBS.c.name == blob, now_ms=now_ms)
+            upload = live_upload(connection, BLOBS.c.name == blob, now_ms=now_ms)
             mine = PARTS.c.blob_id == upload.blob_id
             received = {row.block_id: row for row in connection.execute(select(PARTS).where(mine))}
             ordered: list[dict[str, int | str]] = []
@@ -275,7 +243,7 @@ class Uploads:
         """
 
         def work(connection: Connection) -> None:
-            row = _live(connection, UPLOADS.c.id == upload.id, now_ms=now_ms)
+            row = live_upload(connection, UPLOADS.c.id == upload.id, now_ms=now_ms)
             received_bytes, end = connection.execute(
                 select(
                     func.coalesce(func.sum(PARTS.c.size_bytes), 0),
@@ -295,23 +263,13 @@ class Uploads:
             connection.execute(
                 delete(PARTS).where(PARTS.c.blob_id == row.blob_id, PARTS.c.position.is_(None))
             )
-            connection.execute(delete(UPLOADS).where(UPLOADS.c.id == row.id))
-            insert_entry(connection, row, size_bytes=size_bytes, now_ms=now_ms)
+            insert_entry(connection, row, [row.blob_id], size_bytes=size_bytes, now_ms=now_ms)
 
         try:
             await self._connections.write(work)
         except Duplicate as exc:
             raise EntryExists(upload.key, scope=upload.scope) from exc
-        return Entry(
-            upload.id,
-            upload.repository,
-            upload.scope,
-            upload.key,
-            upload.version,
-            size_bytes,
-            created_at=now_ms,
-            last_accessed_at=now_ms,
-        )
+        return entry_from(upload, size_bytes, now_ms=now_ms)
 
     async def note_active(self, blobs: Sequence[str], *, now_ms: int) -> None:
         """Record that the jobs that make these blobs were heard of."""
@@ -325,7 +283,7 @@ class Uploads:
         def work(connection: Connection) -> None:
             row = connection.execute(select(UPLOADS).where(UPLOADS.c.id == upload.id)).one_or_none()
             if row is not None:
-                _void(connection, row, now_ms=now_ms)
+                drop_upload(connection, row, now_ms=now_ms)
 
         await self._connections.write(work)
 
@@ -374,6 +332,7 @@ def _upload_of(row: Row[Any]) -> Upload:
         row.blob,
         row.job,
         row.expires_at,
+        row.is_snapshot,
     )
 
 
@@ -383,7 +342,81 @@ def _is_alive(upload: Row[Any], now_ms: int) -> bool:
     return silent_ms < ABANDONED_AFTER_MS and left_ms > 0
 
 
-def _live(connection: Connection, condition: ColumnElement[bool], *, now_ms: int) -> Row[Any]:
+def insert_upload(connection: Connection, repository_id: int, new: NewUpload) -> Upload:
+    """Reserve a key within a transaction, as `Uploads.reserve` says."""
+    wanted = {
+        "repository_id": repository_id,
+        "scope": new.scope,
+        "key": new.key,
+        "version": new.version,
+    }
+    saved = select(ENTRIES.c.id).filter_by(**wanted)
+    if connection.scalar(saved) is not None:
+        raise EntryExists(new.key, scope=new.scope)
+    former = connection.execute(select(UPLOADS).filter_by(**wanted)).one_or_none()
+    if former is not None:
+        if former.job != new.job and _is_alive(former, new.created_at):
+            raise EntryExists(new.key, scope=new.scope)
+        drop_upload(connection, former, now_ms=new.created_at)
+    upload_id = connection.execute(
+        insert(UPLOADS)
+        .values(
+            **wanted,
+            blob_id=insert_blob(connection, new.blob, repository_id, now_ms=new.created_at),
+            job=new.job,
+            created_at=new.created_at,
+            active_at=new.created_at,
+            expires_at=new.expires_at,
+            is_snapshot=new.is_snapshot,
+        )
+        .returning(UPLOADS.c.id)
+    ).scalar_one()
+    return Upload(
+        upload_id,
+        new.repository,
+        new.scope,
+        new.key,
+        new.version,
+        new.blob,
+        new.job,
+        new.expires_at,
+        new.is_snapshot,
+    )
+
+
+def insert_blob(
+    connection: Connection,
+    name: str,
+    repository_id: int,
+    *,
+    now_ms: int,
+    pack: PackName | None = None,
+) -> int:
+    """Make a blob known before its first byte comes, and return its id."""
+    named = {} if pack is None else {"upload_id": pack.upload_id, "number": pack.number}
+    made: int = connection.execute(
+        insert(BLOBS)
+        .values(name=name, repository_id=repository_id, created_at=now_ms, **named)
+        .returning(BLOBS.c.id)
+    ).scalar_one()
+    return made
+
+
+def replace_parts(connection: Connection, blob_id: int, part: NewPart) -> tuple[list[str], int]:
+    """Make a part the whole of a blob; return the names and the bytes of those it replaces."""
+    mine = PARTS.c.blob_id == blob_id
+    former = connection.execute(select(PARTS.c.name, PARTS.c.size_bytes).where(mine)).all()
+    connection.execute(delete(PARTS).where(mine))
+    _insert_part(connection, blob_id, part, position=0, start=0)
+    return [row.name for row in former], sum(row.size_bytes for row in former)
+
+
+def live_upload(connection: Connection, condition: ColumnElement[bool], *, now_ms: int) -> Row[Any]:
+    """Return the row of a live upload within a transaction.
+
+    Raises:
+        UploadGone: there is none, or it has expired.
+    """
     row = connection.execute(
         _uploads().where(condition, UPLOADS.c.expires_at > now_ms)
     ).one_or_none()
@@ -392,10 +425,18 @@ def _live(connection: Connection, condition: ColumnElement[bool], *, now_ms: int
     return row
 
 
-def _void(connection: Connection, row: Row[Any], *, now_ms: int) -> None:
-    connection.execute(delete(UPLOADS).where(UPLOADS.c.id == row.id))
-    connection.execute(
-        update(BLOBS).where(BLOBS.c.id == row.blob_id).values(doomed_at=now_ms, kept_until=now_ms)
+def entry_from(upload: Upload, size_bytes: int, *, now_ms: int) -> Entry:
+    """Return the entry that an upload became at `now_ms`."""
+    return Entry(
+        upload.id,
+        upload.repository,
+        upload.scope,
+        upload.key,
+        upload.version,
+        size_bytes,
+        created_at=now_ms,
+        last_accessed_at=now_ms,
+        is_snapshot=upload.is_snapshot,
     )
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from runcache.errors import CacheError, Unavailable
-from runcache.server import artifactcache, azure_blob, github_rest, twirp
+from runcache.server import artifactcache, azure_blob, github_rest, native, twirp
 from runcache.server.context import (
     LOOKUP_RESULT,
     METRICS,
@@ -22,6 +22,7 @@ from runcache.server.context import (
 )
 from runcache.server.transfers import IS_LAST, MOVED_BYTES
 from runcache.wire import azure_blob as azure_wire
+from runcache.wire import native as native_wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -131,6 +132,8 @@ def _refusal_for(path: str) -> _Refusal:
         return artifactcache.refusal
     if path.startswith(_AZURE_BLOB):
         return azure_blob.refusal
+    if path.startswith(native_wire.PREFIX):
+        return native.refusal
     return github_rest.refusal
 
 
@@ -146,6 +149,13 @@ def _plain_error(path: str, status: int, message: str, allow: str | None) -> web
             azure_wire.ErrorCode.INTERNAL_ERROR if is_ours else azure_wire.ErrorCode.INVALID_INPUT
         )
         response = azure_blob.error_response(status, azure_code, message)
+    elif path.startswith(native_wire.PREFIX):
+        code = (
+            native_wire.ErrorCode.INTERNAL
+            if status >= _SERVER_ERROR
+            else native_wire.ErrorCode.BAD_ROUTE
+        )
+        response = native.error_response(status, code, message)
     else:
         response = github_rest.error_response(status, message.title())
     if allow is not None:

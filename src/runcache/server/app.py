@@ -12,7 +12,16 @@ from aiohttp import web
 from runcache.catalog.sqlite import open_catalog
 from runcache.config import Settings
 from runcache.maintenance import Maintenance
-from runcache.server import artifactcache, azure_blob, context, github_rest, keys, ops, twirp
+from runcache.server import (
+    artifactcache,
+    azure_blob,
+    context,
+    github_rest,
+    keys,
+    native,
+    ops,
+    twirp,
+)
 from runcache.server.answers import add_common_headers, canonical_log_line, errors_in_dialect
 from runcache.server.auth import JobTokens
 from runcache.server.background import Background
@@ -22,6 +31,7 @@ from runcache.server.metrics import Metrics
 from runcache.server.transfers import Transfers
 from runcache.service import CacheService, UploadLimits, now_ms
 from runcache.store.local import LocalStore
+from runcache.wire import native as native_wire
 from runcache.wire.artifactcache import CACHES_PATH, LOOKUP_PATH
 from runcache.wire.twirp import SERVICE_PATH, Method
 
@@ -36,6 +46,14 @@ ROUTES: Final = (
     web.post(CACHES_PATH + "/{cache_id}", artifactcache.commit),
     web.put(LINK_PATH + "{blob:.*}", azure_blob.put),
     web.get(LINK_PATH + "{blob:.*}", azure_blob.get),
+    web.post(native_wire.FIND_PATH, native.find),
+    web.post(native_wire.LINKS_PATH, native.renew_links),
+    web.post(native_wire.DAMAGE_PATH, native.report_damage),
+    web.post(native_wire.UPLOADS_PATH, native.reserve),
+    web.delete(native_wire.UPLOAD_PATH, native.abandon),
+    web.put(native_wire.PACK_PATH, native.put_pack),
+    web.put(native_wire.MANIFEST_PATH, native.put_manifest),
+    web.post(native_wire.COMMIT_PATH, native.commit),
     web.get("/repos/{owner}/{repo}/actions/cache/usage", github_rest.repository_usage),
     web.get("/api/v3/repos/{owner}/{repo}/actions/cache/usage", github_rest.repository_usage),
     web.get("/healthz", ops.healthz),

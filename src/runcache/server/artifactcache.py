@@ -13,6 +13,7 @@ from runcache.server.context import (
     TRANSFERS,
     body_of,
     grant_of,
+    id_in,
     note_lookup,
     origin_of,
 )
@@ -89,8 +90,7 @@ def error_response(status: int, code: str, message: str) -> web.Response:
 
 
 def _cache_id(request: web.Request) -> int:
-    text = request.match_info["cache_id"]
-    # What no 64 bits hold is no id either.
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):  # noqa: PLR2004  -- digits of 2^63
+    found = id_in(request, "cache_id")
+    if found is None:
         raise UploadGone
-    return int(text)
+    return found

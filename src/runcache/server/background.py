@@ -1,6 +1,7 @@
 """What a server does besides answering: a task each, owned by one group and ended with it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -21,6 +22,9 @@ from runcache.service import CacheService, Observer
 RECORD_EVERY_SECONDS: Final = 0.5
 STALL_LOOK_EVERY_SECONDS: Final = 5
 RETRY_AFTER_SECONDS: Final = 10
+# What clients say is looked into one by one, and a whole entry not again at once.
+REPORTS_AT_MOST: Final = 100
+VERIFIED_FOR_SECONDS: Final = 600
 # A doomed blob that is being read is kept for another lease, long before the former one ends.
 LEASE: Final = timedelta(minutes=5)
 LEASE_EVERY_SECONDS: Final = 60
@@ -47,6 +51,9 @@ class Background(Observer):
         self._unsettled = asyncio.Event()
         self._grown = asyncio.Event()
         self._grown_repositories: set[str] = set()
+        self._reported = asyncio.Event()
+        self._reported_entries: dict[int, None] = {}
+        self._verified_at: dict[int, float] = {}
 
     def saved(self, entry: Entry) -> None:
         """See `Observer.saved`."""
@@ -57,6 +64,17 @@ class Background(Observer):
     def damaged(self, blob: str) -> None:
         """See `Observer.damaged`."""
         _log.error("entry.damaged", blob=blob)
+
+    def damage_reported(self, entry: Entry, reason: str) -> None:
+        """See `Observer.damage_reported`."""
+        # A client's own words: nothing in them may play tricks on a terminal.
+        said = "".join(filter(str.isprintable, reason))
+        _log.error(
+            "entry.damage_reported", entry=entry.id, repository=entry.repository, reason=said
+        )
+        if len(self._reported_entries) < REPORTS_AT_MOST:
+            self._reported_entries[entry.id] = None
+            self._reported.set()
 
     @asynccontextmanager
     async def running(self, service: CacheService) -> AsyncIterator[None]:
@@ -76,6 +94,7 @@ class Background(Observer):
                 _repeat(STALL_LOOK_EVERY_SECONDS, self._end_stalled),
                 _repeat(sweep_seconds, partial(self._sweep, service), at_once=True),
                 _whenever(self._unsettled, self._settle),
+                _whenever(self._reported, self._verify),
                 _whenever(self._grown, partial(self._keep_limits, service)),
             )
         ]
@@ -107,6 +126,23 @@ class Background(Observer):
         damaged = await self._maintenance.settle()
         if damaged:
             _log.error("entries.damaged", count=damaged, reason="bytes differ from their digest")
+
+    async def _verify(self) -> None:
+        now = time.monotonic()
+        self._verified_at = {
+            entry: at for entry, at in self._verified_at.items() if now - at < VERIFIED_FOR_SECONDS
+        }
+        while self._reported_entries:
+            entry_id = next(iter(self._reported_entries))
+            if entry_id not in self._verified_at:
+                damaged = await self._maintenance.verify(entry_id)
+                self._verified_at[entry_id] = time.monotonic()
+                for blob in damaged:
+                    self.damaged(blob)
+                    self._metrics.damaged(blob)
+                _log.info("entry.verified", entry=entry_id, damaged=len(damaged))
+            # Not before: what failed is tried again.
+            del self._reported_entries[entry_id]
 
     async def _keep_limits(self, service: CacheService) -> None:
         grown = frozenset(self._grown_repositories)

@@ -36,6 +36,7 @@ REPOSITORY: Final = web.RequestKey("repository", str)
 LOOKUP_RESULT: Final = web.RequestKey("lookup_result", str)
 
 MESSAGE_SECONDS: Final = 60
+_ID_DIGITS: Final = 18
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -91,6 +92,12 @@ async def body_of(request: web.Request, limit_bytes: int) -> bytes:
     except (web.RequestPayloadError, ConnectionError, TimeoutError) as exc:
         raise UploadInterrupted from exc
     return b"".join(pieces)
+
+
+def id_in(request: web.Request, name: str) -> int | None:
+    """Return the id in the path of a request, `None` for what no 64 bits hold."""
+    text = request.match_info[name]
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS else None
 
 
 def target_of(request: web.Request) -> str:

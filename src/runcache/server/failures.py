@@ -11,6 +11,7 @@ from typing import Final
 
 from runcache import errors
 from runcache.errors import CacheError
+from runcache.wire import native
 from runcache.wire.azure_blob import ErrorCode
 
 
@@ -90,6 +91,24 @@ GITHUB_REST: Final[Table] = {
     errors.Misdirected: Failure(421, ""),
     errors.Unavailable: Failure(503, ""),
     errors.StoreFull: Failure(507, ""),
+}
+
+NATIVE: Final[Table] = {
+    CacheError: Failure(500, native.ErrorCode.INTERNAL),
+    errors.Refused: Failure(400, native.ErrorCode.INVALID_ARGUMENT),
+    errors.MalformedMessage: Failure(400, native.ErrorCode.MALFORMED),
+    errors.MessageTooLarge: Failure(413, native.ErrorCode.TOO_LARGE),
+    errors.DigestMismatch: Failure(400, native.ErrorCode.DIGEST_MISMATCH),
+    errors.EntryExists: Failure(409, native.ErrorCode.ALREADY_EXISTS),
+    errors.PackGone: Failure(412, native.ErrorCode.PACK_GONE),
+    errors.UploadTooLarge: Failure(413, native.ErrorCode.TOO_LARGE),
+    errors.NotAuthenticated: Failure(401, native.ErrorCode.UNAUTHENTICATED),
+    errors.NotPermitted: Failure(403, native.ErrorCode.PERMISSION_DENIED),
+    errors.LinkRefused: Failure(403, native.ErrorCode.PERMISSION_DENIED),
+    errors.NotFound: Failure(404, native.ErrorCode.NOT_FOUND),
+    errors.Misdirected: Failure(421, native.ErrorCode.BAD_ROUTE),
+    errors.Unavailable: Failure(503, native.ErrorCode.UNAVAILABLE),
+    errors.StoreFull: Failure(507, native.ErrorCode.STORE_FULL),
 }
 
 

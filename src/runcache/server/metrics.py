@@ -34,6 +34,7 @@ class Metrics(Observer):
         self._saved = self._counter("saved_entries", "entries that were committed")
         self._saved_bytes = self._counter("saved_bytes", "bytes of committed entries")
         self._damaged = self._counter("damaged_entries", "entries dropped since bytes were wrong")
+        self._reports = self._counter("damage_reports", "clients that said an entry was damaged")
         self._evicted = self._counter("evicted_entries", "entries forgotten by a limit", "reason")
         for reason in Reason:
             self._evicted.labels(reason.value)
@@ -69,6 +70,10 @@ class Metrics(Observer):
     def damaged(self, blob: str) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.damaged`."""
         self._damaged.inc()
+
+    def damage_reported(self, entry: Entry, reason: str) -> None:  # noqa: ARG002  -- never labels
+        """See `Observer.damage_reported`."""
+        self._reports.inc()
 
     def evicted(self, reason: Reason, count: int) -> None:
         """Count entries that a sweep forgot."""

@@ -1,6 +1,6 @@
 """The contract of a store: blobs made of parts, which are written once and never change."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import BinaryIO, Protocol
 
@@ -8,9 +8,9 @@ from runcache.model import Part
 
 
 class Hasher(Protocol):
-    """What `hashlib` makes."""
+    """What `hashlib` and `blake3` make."""
 
-    def update(self, data: memoryview, /) -> None:
+    def update(self, data: memoryview, /) -> object:
         """Take in more bytes."""
         ...
 
@@ -41,8 +41,8 @@ class IncomingPart(Protocol):
         """How much was written so far."""
         ...
 
-    async def write(self, data: bytes | KernelBytes) -> None:
-        """Append `data`.
+    async def write(self, data: bytes | memoryview | KernelBytes) -> None:
+        """Append `data`, and feed it to the hasher of this part, if it has one.
 
         Raises:
             UploadInterrupted: the kernel's bytes end early.
@@ -63,7 +63,9 @@ class BlobStore(Protocol):
     All of them raise `StoreUnavailable` when the disk fails.
     """
 
-    def receive(self, blob: str, part: str) -> AbstractAsyncContextManager[IncomingPart]:
+    def receive(
+        self, blob: str, part: str, *, hasher: Hasher | None = None
+    ) -> AbstractAsyncContextManager[IncomingPart]:
         """Begin a new part; on leaving it is deleted, unless it was handed over.
 
         Until then nobody else takes it for debris, and after the death of this process everybody
@@ -79,8 +81,11 @@ class BlobStore(Protocol):
         """
         ...
 
-    async def has_all(self, blob: str, parts: Sequence[Part]) -> bool:
-        """Say whether all these parts are there with the sizes that they had."""
+    async def first_incomplete(self, blobs: Mapping[str, Sequence[Part]]) -> str | None:
+        """Name a blob of which one of these parts is not there or has another size than it had.
+
+        `None` if all parts of all blobs are there.
+        """
         ...
 
     async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -50,10 +50,12 @@ class LocalStore:
         self._patient_thread.end()
 
     @asynccontextmanager
-    async def receive(self, blob: str, part: str) -> AsyncIterator["LocalPart"]:
+    async def receive(
+        self, blob: str, part: str, *, hasher: Hasher | None = None
+    ) -> AsyncIterator["LocalPart"]:
         """See `BlobStore.receive`."""
         path = self._root / layout.part_path(blob, part)
-        incoming = LocalPart(self, await self.run(_create_locked, path))
+        incoming = LocalPart(self, await self.run(_create_locked, path), hasher)
         try:
             yield incoming
         finally:
@@ -69,10 +71,9 @@ class LocalStore:
         finally:
             await self.run(file.close)
 
-    async def has_all(self, blob: str, parts: Sequence[Part]) -> bool:
-        """See `BlobStore.has_all`."""
-        folder = self._root / layout.blob_path(blob)
-        return await self.run(_has_sizes, folder, parts)
+    async def first_incomplete(self, blobs: Mapping[str, Sequence[Part]]) -> str | None:
+        """See `BlobStore.first_incomplete`."""
+        return await self.run(_first_incomplete, self._root, blobs) if blobs else None
 
     async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:
         """See `BlobStore.feed`."""
@@ -123,17 +124,19 @@ class LocalStore:
 class LocalPart:
     """A part that is being received (`IncomingPart` is the contract)."""
 
-    def __init__(self, store: LocalStore, descriptor: int) -> None:
+    def __init__(self, store: LocalStore, descriptor: int, hasher: Hasher | None) -> None:
         self._store = store
         self._descriptor = descriptor
+        self._hasher = hasher
         self._is_handed_over = False
         self.size_bytes = 0
 
-    async def write(self, data: bytes | KernelBytes) -> None:
+    async def write(self, data: bytes | memoryview | KernelBytes) -> None:
         """See `IncomingPart.write`."""
-        if isinstance(data, bytes):
-            await self._store.run(_write_all, self._descriptor, memoryview(data))
-            self.size_bytes += len(data)
+        if isinstance(data, bytes | memoryview):
+            view = memoryview(data).cast("B")
+            await self._store.run(_write_all, self._descriptor, view, self._hasher)
+            self.size_bytes += len(view)
         else:
             await self._move(data)
 
@@ -142,7 +145,7 @@ class LocalPart:
         end_bytes = self.size_bytes + data.size_bytes
         while self.size_bytes < end_bytes:
             moved_bytes, is_at_end = await self._store.run(
-                _move, data.descriptor, self._descriptor, end_bytes - self.size_bytes
+                _move, data.descriptor, self._descriptor, end_bytes - self.size_bytes, self._hasher
             )
             self.size_bytes += moved_bytes
             if is_at_end:
@@ -191,12 +194,14 @@ def _create_locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: memoryview) -> None:
+def _write_all(descriptor: int, data: memoryview, hasher: Hasher | None) -> None:
+    if hasher is not None:
+        hasher.update(data)
     while data:
         data = data[os.write(descriptor, data) :]
 
 
-def _move(source: int, target: int, size_bytes: int) -> tuple[int, bool]:
+def _move(source: int, target: int, size_bytes: int, hasher: Hasher | None) -> tuple[int, bool]:
     """Move up to `size_bytes` that are there; return how many, and whether no more will come."""
     buffer = _buffer_of_thread()
     moved_bytes = 0
@@ -209,7 +214,7 @@ def _move(source: int, target: int, size_bytes: int) -> tuple[int, bool]:
             return moved_bytes, True
         if count == 0:
             return moved_bytes, True
-        _write_all(target, buffer[:count])
+        _write_all(target, buffer[:count], hasher)
         moved_bytes += count
     return moved_bytes, False
 
@@ -233,11 +238,16 @@ def _open_whole(path: Path, blob: str, size_bytes: int) -> BinaryIO:
     return file
 
 
-def _has_sizes(folder: Path, parts: Sequence[Part]) -> bool:
-    try:
-        return all((folder / part.name).stat().st_size == part.size_bytes for part in parts)
-    except FileNotFoundError:
-        return False
+def _first_incomplete(root: Path, blobs: Mapping[str, Sequence[Part]]) -> str | None:
+    for blob, parts in blobs.items():
+        folder = root / layout.blob_path(blob)
+        try:
+            sizes = ((folder / part.name).stat().st_size == part.size_bytes for part in parts)
+            if not all(sizes):
+                return blob
+        except FileNotFoundError:
+            return blob
+    return None
 
 
 def _feed_file(path: Path, blob: str, size_bytes: int, hasher: Hasher) -> None:

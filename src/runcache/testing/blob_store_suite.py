@@ -75,7 +75,7 @@ class BlobStoreSuite:
         part = await put(store, BLOB, PART)
 
         assert await get(store, BLOB, part) == b""
-        assert await store.has_all(BLOB, [part])
+        assert await store.first_incomplete({BLOB: [part]}) is None
 
     async def test_parts_are_told_apart_by_both_names(self, store: BlobStore) -> None:
         places = [(blob, part) for blob in (BLOB, OTHER_BLOB) for part in (PART, OTHER_PART)]
@@ -99,7 +99,7 @@ class BlobStoreSuite:
         async with store.receive(BLOB, PART) as incoming:
             await incoming.write(b"data")
 
-        assert not await store.has_all(BLOB, [Part(PART, 0, 4)])
+        assert await store.first_incomplete({BLOB: [Part(PART, 0, 4)]}) == BLOB
         with missing():
             await get(store, BLOB, Part(PART, 0, 4))
 
@@ -122,7 +122,7 @@ class BlobStoreSuite:
 
         for size_bytes in (0, 3, 5):
             changed = Part(PART, 0, size_bytes)
-            assert not await store.has_all(BLOB, [changed])
+            assert await store.first_incomplete({BLOB: [changed]}) == BLOB
             with missing():
                 await get(store, BLOB, changed)
             with missing():
@@ -133,7 +133,7 @@ class BlobStoreSuite:
 
         for blob, name in ((BLOB, OTHER_PART), (OTHER_BLOB, PART)):
             absent = Part(name, 0, part.size_bytes)
-            assert not await store.has_all(blob, [absent])
+            assert await store.first_incomplete({blob: [absent]}) == blob
             with missing():
                 await get(store, blob, absent)
             with missing():
@@ -143,10 +143,10 @@ class BlobStoreSuite:
         first = await put(store, BLOB, PART, b"first")
         second = Part(OTHER_PART, 5, 6)
 
-        assert not await store.has_all(BLOB, [first, second])
+        assert await store.first_incomplete({BLOB: [first, second]}) == BLOB
         await put(store, BLOB, OTHER_PART, b"second")
-        assert await store.has_all(BLOB, [first, second])
-        assert await store.has_all(BLOB, [])
+        assert await store.first_incomplete({BLOB: [first, second]}) is None
+        assert await store.first_incomplete({BLOB: []}) is None
 
     async def test_a_name_that_none_can_have_is_missing(self, store: BlobStore) -> None:
         part = await put(store, BLOB, PART, b"data")
@@ -169,6 +169,30 @@ class BlobStoreSuite:
 
         assert hasher.digest() == hashlib.sha256(b"small" + b"x" * size_bytes).digest()
 
+    async def test_bytes_are_hashed_while_they_are_received(self, store: BlobStore) -> None:
+        data = bytes(range(256)) * 5000
+        hasher = hashlib.sha256()
+
+        async with store.receive(BLOB, PART, hasher=hasher) as incoming:
+            await incoming.write(data[:7])
+            await incoming.write(memoryview(data)[7:])
+            incoming.hand_over()
+
+        assert hasher.digest() == hashlib.sha256(data).digest()
+        assert await get(store, BLOB, Part(PART, 0, len(data))) == data
+
+    async def test_of_many_blobs_the_one_that_is_incomplete_is_named(
+        self, store: BlobStore
+    ) -> None:
+        parts = {blob: [await put(store, blob, PART, b"data")] for blob in (BLOB, OTHER_BLOB)}
+
+        whole = await store.first_incomplete(parts)
+        await store.delete(OTHER_BLOB)
+        incomplete = await store.first_incomplete(parts)
+
+        assert (whole, incomplete) == (None, OTHER_BLOB)
+        assert await store.first_incomplete({}) is None
+
     async def test_a_part_that_is_being_written_is_claimed(self, store: BlobStore) -> None:
         await put(store, BLOB, PART, b"whole")
 
@@ -187,7 +211,7 @@ class BlobStoreSuite:
             await incoming.write(b"ta")
             incoming.hand_over()
 
-        assert not await store.has_all(BLOB, [Part(PART, 0, 4)])
+        assert await store.first_incomplete({BLOB: [Part(PART, 0, 4)]}) == BLOB
 
     async def test_what_is_open_is_read_to_its_end_though_it_is_deleted(
         self, store: BlobStore

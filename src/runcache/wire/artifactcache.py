@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Self
+from urllib.parse import quote
 
 import msgspec
 
@@ -52,9 +53,14 @@ class Lookup:
             raise MalformedMessage("a lookup needs the parameters `keys` and `version`")
         return cls(keys=tuple(query["keys"].split(",")), version=query["version"])
 
+    def encode(self) -> str:
+        """Write the query, as the official client does (protocol §3)."""
+        keys = quote(",".join(self.keys), safe="!'()*~")
+        return f"keys={keys}&version={quote(self.version, safe='')}"
 
-class _JsonBody(msgspec.Struct, frozen=True):
-    """A request body; members that it does not name are ignored."""
+
+class _JsonBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A body; members that it does not name are ignored."""
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -68,6 +74,10 @@ class _JsonBody(msgspec.Struct, frozen=True):
         except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
             raise MalformedMessage(f"the body cannot be read: {error}") from error
 
+    def encode(self) -> bytes:
+        """Write the message; members with their default value are left out."""
+        return msgspec.json.encode(self)
+
 
 class Reserve(_JsonBody, frozen=True):
     """Asks to reserve a key; most clients announce the size of the archive with it."""
@@ -75,6 +85,26 @@ class Reserve(_JsonBody, frozen=True):
     key: str
     version: str
     size_bytes: _Size | None = msgspec.field(name="cacheSize", default=None)
+
+
+class Reserved(_JsonBody, frozen=True):
+    """Answers a reservation; `cache_id` is never 0."""
+
+    cache_id: Annotated[int, msgspec.Meta(ge=1, le=_MAX_INT64)] = msgspec.field(name="cacheId")
+
+
+class FoundArchive(_JsonBody, frozen=True):
+    """Answers a lookup that found something."""
+
+    key: str = msgspec.field(name="cacheKey")
+    location: str = msgspec.field(name="archiveLocation")
+    scope: str | None = None
+
+
+class Failed(_JsonBody, frozen=True):
+    """Says why a request failed."""
+
+    message: str = ""
 
 
 class Commit(_JsonBody, frozen=True):
@@ -89,6 +119,9 @@ class ChunkRange:
 
     start: int
     end_exclusive: int
+
+    def __str__(self) -> str:
+        return f"bytes {self.start}-{self.end_exclusive - 1}/*"
 
     @classmethod
     def parse(cls, content_range: str | None) -> Self:

@@ -6,7 +6,7 @@ minds case must hold them so.
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from enum import StrEnum
@@ -155,6 +155,13 @@ def parse_block_list(body: bytes) -> list[str]:
     if len(set(reader.block_ids)) != len(reader.block_ids):
         raise InvalidBlockList("a block list names each block once")
     return reader.block_ids
+
+
+def block_list_body(block_ids: Iterable[str]) -> bytes:
+    """Return the body of a Put Block List; the ids are letters, digits and what base64 adds."""
+    declaration = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+    listed = "".join(f"<Latest>{block_id}</Latest>" for block_id in block_ids)
+    return f"{declaration}<BlockList>{listed}</BlockList>".encode("ascii")
 
 
 def requested_span(headers: Mapping[str, str], size_bytes: int) -> Span | None:

@@ -294,3 +294,12 @@ def error_body(code: str, message: str, meta: Mapping[str, str] | None = None) -
         error["meta"] = meta
     # ASCII, since a message may quote text that UTF-8 cannot hold.
     return json.dumps(error, separators=(",", ":")).encode()
+
+
+def error_in(body: bytes) -> tuple[str, str]:
+    """Return code and message of an error, both empty where `body` is none."""
+    try:
+        error = _JSON_OBJECT.decode(body)
+    except (ValueError, RecursionError):
+        return "", ""
+    return str(error.get("code") or ""), str(error.get("msg") or error.get("message") or "")

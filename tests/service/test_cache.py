@@ -1,9 +1,9 @@
-"""What the cache does, whichever protocol asks for it."""
+"""Lookups, archives and reading, whichever protocol asks for it."""
 
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -25,6 +25,7 @@ from runcache.errors import (
     CatalogUnavailable,
     Draining,
     EntryExists,
+    EntryMissing,
     InvalidBlockList,
     InvalidKey,
     InvalidRange,
@@ -37,11 +38,20 @@ from runcache.errors import (
     UploadTooLarge,
     WriteDenied,
 )
-from runcache.model import Entry, Hit, MatchKind, Permission, Span, Upload
-from runcache.service import Observer, UploadLimits
+from runcache.model import Entry, Hit, MatchKind, PackName, Permission, Span, Upload
+from runcache.service import CacheService, Observer, UploadLimits
 from runcache.store.local import LocalStore
 from tests.full_disk import file_size_limit
-from tests.in_process import MAIN, VERSION, Cache, Clock, body_of, job, open_cache
+from tests.in_process import (
+    MAIN,
+    SNAPSHOT,
+    VERSION,
+    Cache,
+    Clock,
+    body_of,
+    job,
+    open_cache,
+)
 
 T = TypeVar("T")
 
@@ -68,6 +78,9 @@ class Recorder(Observer):
 
     def damaged(self, blob: str) -> None:
         self.heard.append(("damaged", blob))
+
+    def damage_reported(self, entry: Entry, reason: str) -> None:
+        self.heard.append(("reported", f"{entry.key}: {reason}"))
 
 
 @pytest.fixture
@@ -761,7 +774,7 @@ async def test_accesses_are_written_down_together(cache: Cache, clock: Clock) ->
 
     async def times() -> list[int]:
         entries = [await cache.catalog.entries.get(number) for number in (1, 2)]
-        return [found.entry.last_accessed_at for found in entries if found]
+        return [entry.last_accessed_at for entry in entries if entry]
 
     before = await times()
     await cache.service.record_accesses(link_ms=HOUR_MS)
@@ -811,7 +824,7 @@ async def test_accesses_that_could_not_be_written_down_are_written_later(tmp_pat
 
         found = await cache.catalog.entries.get(entry.id)
     assert found is not None
-    assert found.entry.last_accessed_at == clock()
+    assert found.last_accessed_at == clock()
 
 
 async def test_while_it_drains_only_what_was_begun_goes_on(cache: Cache) -> None:
@@ -864,3 +877,160 @@ async def test_usage_is_known_by_the_name_in_any_case(cache: Cache) -> None:
     usage = await cache.service.usage("Octo/Hello")
 
     assert (usage.entry_count, usage.size_bytes) == (1, 4)
+
+
+class TestFindBlobs:
+    """A lookup of our own client: several versions, and every blob."""
+
+    async def find(
+        self, cache: Cache, *keys: str, versions: Sequence[str] = (SNAPSHOT, VERSION)
+    ) -> tuple[str, str] | None:
+        """Return key and version of what is found."""
+        hit = await cache.service.find_blobs(cache.default, keys[0], keys[1:], versions)
+        return (hit.entry.key, hit.entry.version) if hit else None
+
+    async def test_of_equal_keys_the_first_version_is_found(self, cache: Cache) -> None:
+        await cache.save("key")
+        await cache.save_snapshot("key")
+
+        assert await self.find(cache, "key") == ("key", SNAPSHOT)
+        assert await self.find(cache, "key", versions=[VERSION, SNAPSHOT]) == ("key", VERSION)
+        assert await self.find(cache, "key", versions=["other"]) is None
+
+    async def test_a_better_key_counts_more_than_a_better_version(
+        self, cache: Cache, clock: Clock
+    ) -> None:
+        await cache.save("npm-2")
+        clock.advance(timedelta(seconds=1))
+        await cache.save_snapshot("npm-1")
+
+        assert await self.find(cache, "npm-2", "npm-") == ("npm-2", VERSION)
+        assert await self.find(cache, "npm-3", "npm-") == ("npm-1", SNAPSHOT)
+
+    async def test_an_archive_has_one_blob(self, cache: Cache) -> None:
+        await cache.save_blocks("key", [b"in ", b"blocks"])
+
+        hit = await cache.service.find_blobs(cache.default, "key", [], [VERSION])
+
+        assert hit is not None
+        assert [(blob.size_bytes, blob.pack) for blob in hit.blobs] == [(9, None)]
+
+    @pytest.mark.parametrize("number", [0, 1, 2])
+    async def test_a_snapshot_that_is_not_whole_is_a_miss_and_a_loud_event(
+        self, cache: Cache, recorder: Recorder, number: int
+    ) -> None:
+        await cache.save_snapshot("key", b"one", b"two")
+        blobs = (await self.hit(cache)).blobs
+        # What was whole a moment ago is not looked at again.
+        part_of(cache, blobs[number].name).unlink()
+        cache.service = CacheService(
+            cache.catalog, cache.store, UploadLimits(), observers=[recorder], now=cache.clock
+        )
+
+        assert await self.find(cache, "key") is None
+
+        assert ("damaged", blobs[number].name) in recorder.heard
+        await cache.save_snapshot("key", b"anew")
+        assert await cache.snapshot("key") == [b"manifest", b"anew"]
+
+    async def hit(self, cache: Cache) -> Hit:
+        hit = await cache.service.find_blobs(cache.default, "key", [], [SNAPSHOT])
+        assert hit is not None
+        return hit
+
+    async def test_a_pack_that_is_missing_takes_along_all_that_share_it(self, cache: Cache) -> None:
+        first = await cache.save_snapshot("key", b"common")
+        await cache.save_snapshot("key-2", shared=[PackName(first.id, 0)])
+        await cache.save_snapshot("key-3", b"own")
+        await cache.store.delete((await self.hit(cache)).blobs[1].name)
+
+        with pytest.raises(BlobMissing):
+            await cache.read((await self.hit(cache)).blobs[1].name)
+
+        assert await self.find(cache, "key") == ("key-3", SNAPSHOT)
+
+    async def test_a_peek_touches_nothing(
+        self, cache: Cache, clock: Clock, recorder: Recorder
+    ) -> None:
+        entry = await cache.save_snapshot("key", b"pack")
+        clock.advance(timedelta(seconds=30))
+        heard = list(recorder.heard)
+
+        hit = await cache.service.find_blobs(cache.default, "key", [], [SNAPSHOT], peek=True)
+        miss = await cache.service.find_blobs(cache.default, "x", [], [SNAPSHOT], peek=True)
+        await cache.service.record_accesses(link_ms=HOUR_MS)
+
+        assert (hit.entry if hit else None, miss) == (entry, None)
+        assert await cache.catalog.entries.get(entry.id) == entry
+        assert recorder.heard == heard
+
+    @pytest.mark.parametrize("is_renewed", [True, False])
+    async def test_all_blobs_are_kept_for_the_links_to_an_entry_that_goes(
+        self, cache: Cache, clock: Clock, *, is_renewed: bool
+    ) -> None:
+        entry = await cache.save_snapshot("key", b"one", b"two")
+        if is_renewed:
+            await cache.service.renew(cache.default, entry.id)
+        else:
+            await self.hit(cache)
+        await cache.catalog.entries.forget([entry.id], now_ms=clock(), link_ms=0)
+        await cache.service.record_accesses(link_ms=HOUR_MS)
+
+        clock.advance(timedelta(hours=1))
+        await cache.maintenance.prune()
+        kept = len(cache.files())
+        clock.advance(timedelta(minutes=3))
+        await cache.maintenance.prune()
+
+        assert (kept, cache.files()) == (3, {})
+
+    async def test_a_shared_pack_is_kept_for_the_links_of_the_entry_that_goes_first(
+        self, cache: Cache, clock: Clock
+    ) -> None:
+        first = await cache.save_snapshot("key", b"common")
+        clock.advance(timedelta(hours=5))
+        second = await cache.save_snapshot("key-2", shared=[PackName(first.id, 0)])
+        clock.advance(timedelta(hours=5))
+        pack = (await self.hit(cache)).blobs[1].name
+        await cache.service.record_accesses(link_ms=HOUR_MS)
+
+        # The other one, which nobody read lately, must not shorten their lives.
+        for entry in (first, second):
+            await cache.catalog.entries.forget([entry.id], now_ms=clock(), link_ms=HOUR_MS)
+        clock.advance(timedelta(hours=1))
+        await cache.maintenance.prune()
+
+        assert await cache.read(pack) == b"common"
+
+    async def test_new_links_are_for_those_who_may_read_the_entry(
+        self, cache: Cache, clock: Clock
+    ) -> None:
+        entry = await cache.save_snapshot("key", b"pack")
+        clock.advance(timedelta(seconds=30))
+
+        contents = await cache.service.renew(job(FEATURE, MAIN), entry.id)
+        await cache.service.record_accesses(link_ms=HOUR_MS)
+
+        assert (contents.entry, len(contents.blobs)) == (entry, 2)
+        found = await cache.catalog.entries.get(entry.id)
+        assert found is not None
+        assert found.last_accessed_at == clock()
+        for grant, number in (
+            (job(FEATURE), entry.id),
+            (job(repository="octo/other"), entry.id),
+            (job(MAIN), entry.id + 1),
+        ):
+            with pytest.raises(EntryMissing):
+                await cache.service.renew(grant, number)
+            with pytest.raises(EntryMissing):
+                await cache.service.report_damage(grant, number, "?")
+
+    async def test_a_report_of_damage_is_passed_on_and_nothing_is_dropped(
+        self, cache: Cache, recorder: Recorder
+    ) -> None:
+        entry = await cache.save_snapshot("key", b"pack")
+
+        await cache.service.report_damage(job(FEATURE, MAIN), entry.id, "a digest is wrong")
+
+        assert recorder.heard[-1] == ("reported", "key: a digest is wrong")
+        assert await cache.snapshot("key") == [b"manifest", b"pack"]

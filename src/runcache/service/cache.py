@@ -1,74 +1,45 @@
-"""What the cache does, whichever protocol asks for it."""
+"""The service that every protocol calls: lookups, archives, and reading."""
 
 import re
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import BinaryIO, Final
 
 from runcache import matching
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.entries import Access, Answer
-from runcache.catalog.uploads import NewPart
 from runcache.errors import (
     BlobMissing,
-    CacheError,
     CatalogUnavailable,
     Draining,
+    EntryMissing,
     InvalidRange,
     SizeMismatch,
     StoreFull,
     StoreUnavailable,
     UploadGone,
-    UploadTooLarge,
 )
-from runcache.model import ApiToken, Blob, Entry, Grant, Hit, Key, Span, Upload, Usage, Version
-from runcache.store import layout
-from runcache.store.blobs import BlobStore, KernelBytes
+from runcache.model import (
+    ApiToken,
+    Blob,
+    Contents,
+    Entry,
+    Grant,
+    Hit,
+    Key,
+    Span,
+    Upload,
+    Usage,
+    Version,
+)
+from runcache.service.accesses import Accesses
+from runcache.service.observer import Observer
+from runcache.service.receiving import Body, Receiver, UploadLimits, now_ms
+from runcache.service.snapshots import Snapshots
+from runcache.service.wholeness import Wholeness
+from runcache.store.blobs import BlobStore
 
-# How long a blob that was found whole is taken for whole without another look.
-CHECKED_FOR_SECONDS: Final = 10
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_CHECKED_AT_MOST: Final = 10_000
-_ACTIVE_AT_MOST: Final = 10_000
-_LOOK_AT_SPACE_EVERY_BYTES: Final = 64 * 1024**2
 _RANGE_ID: Final = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
-
-
-# The body of an upload, as it comes.
-Body = AsyncIterator[bytes | KernelBytes]
-
-
-def now_ms() -> int:
-    """Return the time in milliseconds since 1970 (UTC)."""
-    return time.time_ns() // 1_000_000
-
-
-class Observer:
-    """Hears of what the service does. Nothing here may block or raise."""
-
-    def found(self, hit: Hit) -> None:
-        """Hear of a lookup that found an entry."""
-
-    def missed(self, repository: str) -> None:
-        """Hear of a lookup that found nothing."""
-
-    def saved(self, entry: Entry) -> None:
-        """Hear of an entry that was committed."""
-
-    def damaged(self, blob: str) -> None:
-        """Hear of an entry that is no longer whole and was dropped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadLimits:
-    """What an upload may take: time, bytes (or any number), and what must be left on the disk."""
-
-    upload_ttl: timedelta = timedelta(hours=24)
-    entry_limit_bytes: int | None = None
-    min_free_bytes: int = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +55,9 @@ class CacheService:
     """Finds, reserves, receives, commits and reads entries, within what a grant allows.
 
     All methods may raise `StoreUnavailable` and `CatalogUnavailable`.
+
+    Attributes:
+        snapshots: what only snapshots need; here are archives and what both have in common.
     """
 
     def __init__(
@@ -97,44 +71,74 @@ class CacheService:
     ) -> None:
         self._catalog = catalog
         self._store = store
-        self._limits = limits
         self._observers = tuple(observers)
         self._now = now
-        self._is_draining = False
-        self._whole: set[str] = set()
-        self._whole_since = 0.0
-        self._accesses: dict[int, Access] = {}
+        self._wholeness = Wholeness(catalog, store, self._observers, now)
+        self._accesses = Accesses(catalog, now)
+        self._receiver = Receiver(catalog, store, limits, now)
         self._reading: dict[str, int] = {}
-        self._active_uploads: dict[str, float] = {}
+        self.snapshots = Snapshots(
+            catalog,
+            store,
+            self._receiver,
+            self._wholeness,
+            self._accesses,
+            self._observers,
+            now,
+        )
 
     async def find(
         self, grant: Grant, key: str, restore_keys: Iterable[str], version: str
     ) -> Hit | None:
         """Return the entry that a restore would use, or `None` when there is none.
 
+        The hit has its first blob alone.
+
         Raises:
             InvalidKey, InvalidVersion, TooManyKeys: they are not what they must be.
             ReadDenied: the grant has no readable scope.
         """
-        keys = matching.keys_of(key, restore_keys)
-        wanted = Version(version)
-        steps = matching.walk(grant.readable_scopes, keys)
-        while True:
-            found = await self._catalog.entries.find(
-                grant.repository, wanted.text, steps, whole=self._lately_whole()
-            )
-            if found is None:
-                for observer in self._observers:
-                    observer.missed(grant.repository)
-                return None
-            if await self._is_whole(found):
-                break
-            await self._drop_damaged(found.blob)
-        self._accesses[found.entry.id] = Access(found.entry.id, found.blob, self._now())
-        hit = Hit(found.entry, found.blob, matching.answered_step(steps, found.entry).kind)
+        return await self._find(grant, key, restore_keys, [version])
+
+    async def find_blobs(
+        self,
+        grant: Grant,
+        key: str,
+        restore_keys: Iterable[str],
+        versions: Sequence[str],
+        *,
+        peek: bool = False,
+    ) -> Hit | None:
+        """Return the entry that a restore would use with all of its blobs.
+
+        Each step of the lookup prefers `versions` in this order. With `peek` nothing is touched: it
+        is no access, nobody hears of it, and the blobs are not kept for links.
+
+        Raises:
+            Others: as `find`.
+        """
+        return await self._find(grant, key, restore_keys, versions, every_blob=True, peek=peek)
+
+    async def renew(self, grant: Grant, entry_id: int) -> Contents:
+        """Return an entry with its blobs for new links to them, which is an access.
+
+        Raises:
+            EntryMissing: there is no such entry, or the grant may not read it.
+            ReadDenied: the grant has no readable scope.
+        """
+        contents = await self._readable(grant, entry_id)
+        self._accesses.note(entry_id, contents.blobs)
+        return contents
+
+    async def report_damage(self, grant: Grant, entry_id: int, reason: str) -> None:
+        """Pass on that a client found an entry to be damaged. Nobody takes its word for it.
+
+        Raises:
+            EntryMissing, ReadDenied: as `renew`.
+        """
+        contents = await self._readable(grant, entry_id)
         for observer in self._observers:
-            observer.found(hit)
-        return hit
+            observer.damage_reported(contents.entry, reason)
 
     async def newest(self, grant: Grant, prefix: str, *, limit: int) -> list[Entry]:
         """Return the newest readable entries, of any version, whose key begins with `prefix`."""
@@ -161,36 +165,19 @@ class CacheService:
             EntryExists: the key is saved already, or another job is about to save it.
             Draining, StoreFull: no uploads are taken now.
         """
-        wanted, of_version, scope = Key(key), Version(version), grant.writable_scope
-        if self._is_draining:
-            raise Draining
-        await self._require_space(0)
-        now = self._now()
-        upload = await self._catalog.uploads.reserve(
-            grant.repository,
-            scope,
-            wanted.text,
-            of_version.text,
-            job=grant.job,
-            blob=layout.new_blob_name(),
-            now_ms=now,
-            expires_at=now + self._limits.upload_ttl // _MILLISECOND,
-        )
-        self._note_active(upload.blob)
+        new = await self._receiver.begin(grant, key, version)
+        upload = await self._catalog.uploads.reserve(new)
+        self._receiver.note_active(upload)
         return upload
 
     async def upload_of(self, grant: Grant, upload_id: int) -> Upload:
-        """Return an upload of the same job, by its id.
+        """Return an upload of the same job that becomes an archive, by its id.
 
         Raises:
             UploadGone: there is none, or it is not this job's.
         """
         upload = await self._catalog.uploads.get(upload_id, now_ms=self._now())
-        if (upload.repository, upload.scope, upload.job) != (
-            grant.repository,
-            grant.writable_scope,
-            grant.job,
-        ):
+        if upload.is_snapshot or not upload.belongs_to(grant):
             raise UploadGone
         return upload
 
@@ -202,9 +189,11 @@ class CacheService:
             UploadTooLarge: it exceeds `entry_limit`.
             StoreFull: there is no room for it; the upload is void then, and its key free.
         """
-        async with self._received(blob, body, announced_bytes, block_id="") as part:
+        upload = await self._catalog.uploads.of_blob(blob, now_ms=self._now())
+        limit_bytes = self._receiver.limits.entry_limit_bytes
+        async with self._receiver.received(upload, blob, body, announced_bytes) as part:
             replaced = await self._catalog.uploads.set_whole(
-                blob, part, limit_bytes=self._limits.entry_limit_bytes, now_ms=self._now()
+                blob, part, limit_bytes=limit_bytes, now_ms=self._now()
             )
         await self._store.delete_parts(blob, replaced)
 
@@ -219,9 +208,13 @@ class CacheService:
             UploadTooLarge: its blocks exceed `entry_limit`.
             StoreFull: there is no room for it; the upload is void then, and its key free.
         """
-        async with self._received(blob, body, announced_bytes, block_id=block_id) as part:
+        upload = await self._catalog.uploads.of_blob(blob, now_ms=self._now())
+        limit_bytes = self._receiver.limits.entry_limit_bytes
+        async with self._receiver.received(
+            upload, blob, body, announced_bytes, block_id=block_id
+        ) as part:
             replaced = await self._catalog.uploads.add_block(
-                blob, part, limit_bytes=self._limits.entry_limit_bytes, now_ms=self._now()
+                blob, part, limit_bytes=limit_bytes, now_ms=self._now()
             )
         if replaced is not None:
             await self._store.delete_parts(blob, [replaced])
@@ -258,7 +251,7 @@ class CacheService:
         upload = await self._catalog.uploads.of_key(
             grant.repository, scope, wanted.text, of_version.text, now_ms=self._now()
         )
-        if upload is not None and upload.job == grant.job:
+        if upload is not None and upload.job == grant.job and not upload.is_snapshot:
             # A finalize that is repeated before the first one was answered finds it gone here.
             with suppress(UploadGone):
                 return await self._commit(upload, size_bytes)
@@ -279,8 +272,7 @@ class CacheService:
             ranges = _chained(await self._catalog.uploads.block_ids(upload.blob), size_bytes)
             await self.order_blocks(upload.blob, ranges)
             return await self._commit(upload, size_bytes)
-        found = await self._catalog.entries.get(upload_id)
-        entry = found.entry if found else None
+        entry = await self._catalog.entries.get(upload_id)
         if entry and (entry.repository, entry.scope) != (grant.repository, grant.writable_scope):
             entry = None
         return _same_size(entry, size_bytes)
@@ -313,7 +305,7 @@ class CacheService:
                     async with self._store.open(blob.name, part) as file:
                         yield Piece(file, offset, count)
         except BlobMissing:
-            await self._drop_damaged(blob.name)
+            await self._wholeness.drop(blob.name)
             raise
         finally:
             self._reading[blob.name] -= 1
@@ -328,21 +320,20 @@ class CacheService:
         except CatalogUnavailable as exc:
             reasons["catalog"] = str(exc)
         try:
-            await self._require_space(0)
+            await self._receiver.require_space(0)
         except (StoreFull, StoreUnavailable) as exc:
             reasons["store"] = str(exc)
-        if self._is_draining:
+        if self._receiver.is_draining:
             reasons["uploads"] = str(Draining())
         return reasons
 
     def drain(self) -> None:
         """Take no new uploads from now on."""
-        self._is_draining = True
+        self._receiver.drain()
 
     def uploads_in_flight(self, *, within_seconds: float) -> list[str]:
-        """Name the blobs of uploads that this process heard of within the last `within_seconds`."""
-        oldest = time.monotonic() - within_seconds
-        return [blob for blob, at in self._active_uploads.items() if at >= oldest]
+        """Name the own blobs of uploads that were heard of within the last `within_seconds`."""
+        return self._receiver.uploads_in_flight(within_seconds=within_seconds)
 
     def blobs_being_read(self) -> list[str]:
         """Return the names of the blobs that are being downloaded from this process."""
@@ -350,118 +341,64 @@ class CacheService:
 
     async def record_accesses(self, *, link_ms: int) -> None:
         """Write down what was looked up since the last call, and keep its bytes for the links."""
-        accesses, self._accesses = self._accesses, {}
-        if not accesses:
-            return
-        try:
-            await self._catalog.entries.touch(list(accesses.values()), link_ms=link_ms)
-        except CatalogUnavailable:
-            self._accesses = accesses | self._accesses
-            raise
+        await self._accesses.record(link_ms=link_ms)
 
-    @asynccontextmanager
-    async def _received(
+    async def _find(
         self,
-        blob: str,
-        body: Body,
-        announced_bytes: int | None,
+        grant: Grant,
+        key: str,
+        restore_keys: Iterable[str],
+        versions: Iterable[str],
         *,
-        block_id: str,
-    ) -> AsyncIterator[NewPart]:
-        """Store a body; the block makes it a part of the upload, or refuses it."""
-        limit_bytes = self._limits.entry_limit_bytes
-        if limit_bytes is not None and (announced_bytes or 0) > limit_bytes:
-            raise UploadTooLarge(limit_bytes)
-        upload = await self._catalog.uploads.of_blob(blob, now_ms=self._now())
-        name = layout.new_part_name()
-        try:
-            await self._require_space(announced_bytes or 0)
-            async with self._store.receive(blob, name) as part:
-                looked_at_bytes = 0
-                async for data in body:
-                    self._note_active(blob)
-                    await part.write(data)
-                    if limit_bytes is not None and part.size_bytes > limit_bytes:
-                        raise UploadTooLarge(limit_bytes)
-                    if announced_bytes is not None and part.size_bytes > announced_bytes:
-                        break
-                    if part.size_bytes - looked_at_bytes >= _LOOK_AT_SPACE_EVERY_BYTES:
-                        # Others fill the disk too, and not every body says how long it is.
-                        looked_at_bytes = part.size_bytes
-                        await self._require_space(0)
-                if announced_bytes is not None and part.size_bytes != announced_bytes:
-                    raise SizeMismatch(
-                        announced_bytes=announced_bytes, received_bytes=part.size_bytes
-                    )
-                # From here on a row decides: a request that is cut off now leaves a block or
-                # debris.
-                part.hand_over()
-                try:
-                    yield NewPart(block_id, name, part.size_bytes)
-                except CacheError:
-                    await self._store.delete_parts(blob, [name])
-                    raise
-        except StoreFull:
-            # The job has lost this upload anyhow: another one shall not have to wait for its end.
-            await self._catalog.uploads.void(upload, now_ms=self._now())
-            self._active_uploads.pop(blob, None)
-            raise
+        every_blob: bool = False,
+        peek: bool = False,
+    ) -> Hit | None:
+        keys = matching.keys_of(key, restore_keys)
+        wanted = [Version(version).text for version in versions]
+        steps = matching.walk(grant.readable_scopes, keys)
+        while True:
+            found = await self._catalog.entries.find(
+                grant.repository,
+                wanted,
+                steps,
+                every_blob=every_blob,
+                whole=self._wholeness.lately_whole(),
+            )
+            if found is None:
+                if not peek:
+                    for observer in self._observers:
+                        observer.missed(grant.repository)
+                return None
+            damaged = await self._wholeness.first_damaged(found.blobs, found.parts)
+            if damaged is None:
+                break
+            await self._wholeness.drop(damaged)
+        hit = Hit(found.entry, found.blobs, matching.answered_step(steps, found.entry).kind)
+        if not peek:
+            self._accesses.note(found.entry.id, found.blobs)
+            for observer in self._observers:
+                observer.found(hit)
+        return hit
+
+    async def _readable(self, grant: Grant, entry_id: int) -> Contents:
+        contents = await self._catalog.entries.contents(entry_id)
+        if (
+            contents is None
+            or contents.entry.repository != grant.repository
+            or contents.entry.scope not in grant.readable_scopes
+        ):
+            raise EntryMissing
+        return contents
 
     async def _commit(self, upload: Upload, size_bytes: int) -> Entry:
-        limit_bytes = self._limits.entry_limit_bytes
-        if limit_bytes is not None and size_bytes > limit_bytes:
-            raise UploadTooLarge(limit_bytes)
+        self._receiver.require_size(size_bytes)
         entry = await self._catalog.uploads.commit(
             upload, size_bytes=size_bytes, now_ms=self._now()
         )
-        self._active_uploads.pop(upload.blob, None)
+        self._receiver.note_ended(upload)
         for observer in self._observers:
             observer.saved(entry)
         return entry
-
-    def _note_active(self, blob: str) -> None:
-        self._active_uploads.pop(blob, None)
-        self._active_uploads[blob] = time.monotonic()
-        if len(self._active_uploads) > _ACTIVE_AT_MOST:
-            # The one that was heard of longest ago, since each goes to the end when it is.
-            del self._active_uploads[next(iter(self._active_uploads))]
-
-    async def _require_space(self, announced_bytes: int) -> None:
-        free_bytes = await self._store.free_bytes()
-        if free_bytes - announced_bytes < self._limits.min_free_bytes:
-            raise StoreFull
-
-    def _lately_whole(self) -> Container[str]:
-        now = time.monotonic()
-        is_old = now - self._whole_since > CHECKED_FOR_SECONDS
-        if is_old or len(self._whole) >= _CHECKED_AT_MOST:
-            # A lookup that runs may still ask the old set, which therefore stays as it is.
-            self._whole, self._whole_since = set(), now
-        return self._whole
-
-    async def _is_whole(self, answer: Answer) -> bool:
-        if answer.blob in self._whole:
-            return True
-        try:
-            if not await self._store.has_all(answer.blob, answer.parts):
-                return False
-            end = answer.parts[-1].start + answer.parts[-1].size_bytes if answer.parts else 0
-            rest = Span(end, answer.blob_bytes)
-            async for parts in self._catalog.blobs.parts(answer.blob, rest):
-                if not await self._store.has_all(answer.blob, parts):
-                    return False
-        except BlobMissing:
-            return False
-        self._whole.add(answer.blob)
-        return True
-
-    async def _drop_damaged(self, blob: str) -> None:
-        self._whole.discard(blob)
-        holders = await self._catalog.blobs.holders(blob)
-        if holders:
-            await self._catalog.entries.forget(holders, now_ms=self._now(), link_ms=0)
-            for observer in self._observers:
-                observer.damaged(blob)
 
 
 def _same_size(entry: Entry | None, size_bytes: int) -> Entry:

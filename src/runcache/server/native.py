@@ -1,0 +1,153 @@
+"""The native protocol: snapshots, and what our own client asks beyond those of GitHub."""
+
+from contextlib import aclosing
+
+from aiohttp import web
+
+from runcache.errors import CacheError, EntryMissing, UploadGone
+from runcache.model import Contents, Hit, PackName
+from runcache.server.context import (
+    LINKS,
+    SERVICE,
+    TRANSFERS,
+    body_of,
+    grant_of,
+    id_in,
+    note_lookup,
+    origin_of,
+)
+from runcache.server.failures import NATIVE, failure_of
+from runcache.wire import native as wire
+from runcache.wire.native import Base, BlobLink, Committed, Digests, Found, Missed
+
+
+async def find(request: web.Request) -> web.Response:
+    """Look an entry up, in several versions at once; a miss is an answer."""
+    grant = grant_of(request)
+    wanted = wire.Find.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    hit = await request.app[SERVICE].find_blobs(
+        grant, wanted.key, wanted.restore_keys, wanted.versions, peek=wanted.peek
+    )
+    note_lookup(request, hit)
+    if hit is None:
+        return _reply(Missed(hit=False))
+    entry = hit.entry
+    return _reply(
+        Found(
+            hit=True,
+            entry_id=entry.id,
+            key=entry.key,
+            kind=hit.kind,
+            scope=entry.scope,
+            version=entry.version,
+            size_bytes=entry.size_bytes,
+            created_at=entry.created_at,
+            blobs=() if wanted.peek else _links(request, hit),
+        )
+    )
+
+
+async def renew_links(request: web.Request) -> web.Response:
+    """Give new links to the blobs of an entry."""
+    grant = grant_of(request)
+    contents = await request.app[SERVICE].renew(grant, _id(request, "entry_id", EntryMissing))
+    return _reply(wire.Links(_links(request, contents)))
+
+
+async def report_damage(request: web.Request) -> web.Response:
+    """Take note that a client could not restore an entry."""
+    grant = grant_of(request)
+    report = wire.ReportDamage.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    entry_id = _id(request, "entry_id", EntryMissing)
+    await request.app[SERVICE].report_damage(grant, entry_id, report.reason)
+    return web.Response(status=204)
+
+
+async def reserve(request: web.Request) -> web.Response:
+    """Reserve a key for a snapshot, and say which bases it may share packs with."""
+    grant = grant_of(request)
+    wanted = wire.Reserve.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    upload, bases = await request.app[SERVICE].snapshots.reserve(
+        grant, wanted.key, wanted.version, wanted.bases
+    )
+    links = tuple(Base(base.entry.id, _links(request, base)) for base in bases)
+    return _reply(wire.Reserved(upload.id, links), status=201)
+
+
+async def put_pack(request: web.Request) -> web.Response:
+    """Receive a pack."""
+    grant, digests = grant_of(request), Digests.of(request.headers)
+    pack = PackName.parse("{upload_id}-{number}".format_map(request.match_info))
+    async with aclosing(request.app[TRANSFERS].received(request)) as body:
+        await request.app[SERVICE].snapshots.write_pack(
+            grant,
+            pack,
+            body,
+            announced_bytes=request.content_length,
+            blake3=digests.blake3,
+            sha256=digests.sha256,
+        )
+    return web.Response(status=204)
+
+
+async def put_manifest(request: web.Request) -> web.Response:
+    """Receive the manifest of a snapshot."""
+    grant, digests = grant_of(request), Digests.of(request.headers)
+    async with aclosing(request.app[TRANSFERS].received(request)) as body:
+        await request.app[SERVICE].snapshots.write_manifest(
+            grant,
+            _id(request, "upload_id", UploadGone),
+            body,
+            announced_bytes=request.content_length,
+            blake3=digests.blake3,
+            sha256=digests.sha256,
+        )
+    return web.Response(status=204)
+
+
+async def commit(request: web.Request) -> web.Response:
+    """Commit a snapshot."""
+    grant = grant_of(request)
+    wanted = wire.Commit.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    entry = await request.app[SERVICE].snapshots.commit(
+        grant, _id(request, "upload_id", UploadGone), wanted.names
+    )
+    return _reply(Committed(entry.id, entry.size_bytes, created=True))
+
+
+async def abandon(request: web.Request) -> web.Response:
+    """Give an upload up."""
+    grant = grant_of(request)
+    await request.app[SERVICE].snapshots.abandon(grant, _id(request, "upload_id", UploadGone))
+    return web.Response(status=204)
+
+
+def refusal(_request: web.Request, error: CacheError) -> web.Response:
+    """Return the answer of this dialect to a request that failed."""
+    failure = failure_of(NATIVE, error)
+    return error_response(failure.status, failure.code, str(error), error.hint)
+
+
+def error_response(status: int, code: str, message: str, hint: str | None = None) -> web.Response:
+    """Return an error."""
+    return _reply(wire.Error(code, message, hint), status=status)
+
+
+def _links(request: web.Request, found: Contents | Hit) -> tuple[BlobLink, ...]:
+    origin, links = origin_of(request), request.app[LINKS]
+    first = wire.MANIFEST if found.entry.is_snapshot else wire.ARCHIVE
+    return tuple(
+        BlobLink(str(blob.pack or first), blob.size_bytes, links.for_download(origin, blob.name))
+        for blob in found.blobs
+    )
+
+
+def _id(request: web.Request, name: str, missing: type[EntryMissing | UploadGone]) -> int:
+    found = id_in(request, name)
+    if found is None:
+        raise missing
+    return found
+
+
+def _reply(answer: wire.Message, *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=answer.encode(), content_type="application/json")
