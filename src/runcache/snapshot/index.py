@@ -1,0 +1,140 @@
+"""What this machine knows of files without reading them: their contents when they were last read.
+
+A file is still the same if its size, its times of change and its inode are. Nobody would notice
+that the index is wrong; so it trusts no file that was changed less than two seconds before it was
+looked at. Without the index everything is read.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from runcache.errors import BrokenEntry
+from runcache.snapshot import columns
+from runcache.snapshot.chunking import digest_of
+from runcache.snapshot.scan import Stamp
+
+_MAGIC: Final = b"runcache-index\x01"
+_SUFFIX: Final = ".index"
+# Clocks of file systems are as coarse as this (FAT), and what is changed twice looks the same.
+_UNSURE_NS: Final = 2_000_000_000
+_UNUSED_SECONDS: Final = 90 * 24 * 3600
+
+
+_Known = dict[bytes, tuple[Stamp, bytes]]
+
+
+class _Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    root: bytes
+    names: bytes
+    sizes: bytes
+    mtimes_ns: bytes
+    ctimes_ns: bytes
+    inodes: bytes
+    contents: bytes  # 32 bytes each, as `chunking.content_id` makes them
+
+
+class RootIndex:
+    """What is known of the files below one root."""
+
+    def __init__(self, known: _Known) -> None:
+        self._known = known
+
+    def content_of(self, name: bytes, stamp: Stamp) -> bytes | None:
+        """Return the content id of a file, if it is known and the file is still the same."""
+        known = self._known.get(name)
+        return known[1] if known is not None and known[0] == stamp else None
+
+
+class FileIndex:
+    """What is known of files, in a folder of the user's cache: a file for each root.
+
+    Several processes may use it at once. Whatever is wrong with it, it is as if it were empty.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, root: bytes) -> RootIndex:
+        """Return what is known of the files below `root`."""
+        try:
+            data = self._file(root).read_bytes()
+            return RootIndex(_known_in(data, root))
+        except (OSError, ValueError, BrokenEntry):
+            return RootIndex({})
+
+    def replace(
+        self, root: bytes, known: Iterable[tuple[bytes, Stamp, bytes]], *, looked_at_ns: int
+    ) -> None:
+        """Forget what is known of the files below `root`, and know this: name, stamp, content id.
+
+        `looked_at_ns` is a time before any of the files was looked at.
+        """
+        sure_ns = looked_at_ns - _UNSURE_NS
+        rows = [row for row in known if row[1][1] < sure_ns]
+        sizes, mtimes_ns, ctimes_ns, inodes = _transposed(stamp for _, stamp, _ in rows)
+        data = _MAGIC + msgspec.msgpack.encode(
+            _Columns(
+                root=root,
+                names=columns.text_column(name for name, _, _ in rows),
+                sizes=columns.column("Q", sizes),
+                mtimes_ns=columns.column("q", mtimes_ns),
+                ctimes_ns=columns.column("q", ctimes_ns),
+                inodes=columns.column("Q", inodes),
+                contents=b"".join(content for _, _, content in rows),
+            )
+        )
+        try:
+            self._write(self._file(root), data)
+        except OSError:
+            return  # It is only a hint.
+
+    def _file(self, root: bytes) -> Path:
+        return self._folder / (digest_of(root).hex()[:32] + _SUFFIX)
+
+    def _write(self, file: Path, data: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._forget_unused()
+        draft = file.with_name(f"{file.stem}-{os.urandom(8).hex()}.new")
+        try:
+            draft.write_bytes(data)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _forget_unused(self) -> None:
+        oldest = time.time() - _UNUSED_SECONDS
+        for entry in os.scandir(self._folder):
+            if entry.name.endswith((_SUFFIX, ".new")) and entry.stat().st_mtime < oldest:
+                Path(entry).unlink(missing_ok=True)
+
+
+def _transposed(stamps: Iterable[Stamp]) -> Sequence[Sequence[int]]:
+    return list(zip(*stamps, strict=True)) or [()] * 4
+
+
+def _known_in(data: bytes, root: bytes) -> _Known:
+    """Read a file of the index.
+
+    Raises:
+        ValueError, BrokenEntry: it is none, or is about another root.
+    """
+    if not data.startswith(_MAGIC):
+        raise ValueError
+    found = msgspec.msgpack.decode(memoryview(data)[len(_MAGIC) :], type=_Columns)
+    if found.root != root:
+        raise ValueError
+    contents = columns.digests(found.contents)
+    names = columns.texts(found.names, len(contents))
+    stamps = zip(
+        columns.numbers(found.sizes, "Q"),
+        columns.numbers(found.mtimes_ns, "q"),
+        columns.numbers(found.ctimes_ns, "q"),
+        columns.numbers(found.inodes, "Q"),
+        strict=True,
+    )
+    return dict(zip(names, zip(stamps, contents, strict=True), strict=True))

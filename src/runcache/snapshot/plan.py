@@ -1,0 +1,113 @@
+"""What a restore has to do, decided from what is on the disk. Nothing is done here."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import Final
+
+from runcache.snapshot.comparison import Comparison, State
+from runcache.snapshot.fetching import Range, ranges_of
+from runcache.snapshot.manifest import Manifest
+
+# A folder is filled before it gets its own permissions; one that no record names, keeps these.
+_PRIVATE: Final = 0o700
+_ORDINARY: Final = 0o777
+
+_TO_WRITE: Final = frozenset({State.ABSENT, State.WRONG, State.OBSTRUCTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to be done, by the numbers of records.
+
+    `folders` are to be made in this order, each with its root, name and first permissions.
+    `hollow` files consist of nothing but zeros, if anything. `fetched` has all other files to be
+    written, with the number of chunks that come for each. `untidy` are files and links of which
+    only permissions or time are wrong, `untidy_folders` likewise. `extras` are to be removed in
+    this order.
+    """
+
+    folders: Sequence[tuple[int, bytes, int]]
+    hollow: Sequence[int]
+    fetched: dict[int, int]
+    ranges: Sequence[Range]
+    links: Sequence[int]
+    untidy: Sequence[int]
+    untidy_folders: Sequence[int]
+    extras: Sequence[tuple[int, bytes]]
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in self.__slots__)
+
+
+def plan(manifest: Manifest, found: Comparison, there: Iterable[tuple[int, bytes]]) -> Plan:
+    """Return what has to be done; `there` is what would be saved now, if the rest has to go."""
+    to_write = [record for record, state in enumerate(found.states) if state in _TO_WRITE]
+    modes = manifest.modes
+    files = [record for record in to_write if S_ISREG(modes[record])]
+    ranges = ranges_of(manifest, files)
+    fetched: dict[int, int] = {}
+    for wanted in ranges:
+        for _, pieces in wanted.frames:
+            for piece in pieces:
+                for use in piece.uses:
+                    fetched[use.record] = fetched.get(use.record, 0) + 1
+    untidy = [record for record, state in enumerate(found.states) if state is State.UNTIDY]
+    return Plan(
+        folders=_folders(manifest, to_write),
+        hollow=[record for record in files if record not in fetched],
+        fetched=fetched,
+        ranges=ranges,
+        links=[record for record in to_write if S_ISLNK(modes[record])],
+        untidy=[record for record in untidy if not S_ISDIR(modes[record])],
+        untidy_folders=[record for record in untidy if S_ISDIR(modes[record])],
+        extras=_extras(manifest, there),
+    )
+
+
+def _folders(manifest: Manifest, to_write: Collection[int]) -> list[tuple[int, bytes, int]]:
+    """Return all folders that may have to be made; one that is not recorded may be there."""
+    folders: list[tuple[int, bytes, int]] = []
+    wanted = set(to_write)
+    for root, records in manifest.roots():
+        names = [manifest.names[record] for record in records if record in wanted]
+        recorded = {manifest.names[record] for record in records if S_ISDIR(manifest.modes[record])}
+        modes = {
+            manifest.names[record]: _PRIVATE
+            for record in records
+            if record in wanted and S_ISDIR(manifest.modes[record])
+        }
+        modes |= dict.fromkeys(parents_of(names) - recorded, _ORDINARY)
+        folders += [(root, name, modes[name]) for name in sorted(modes)]
+    return folders
+
+
+def parents_of(names: Iterable[bytes]) -> set[bytes]:
+    """Return all folders in which something of these names is, directly or not."""
+    parents: set[bytes] = set()
+    for name in names:
+        parent = name
+        while parent:
+            parent = parent.rpartition(b"/")[0]
+            if parent in parents:
+                break
+            parents.add(parent)
+    return parents
+
+
+def _extras(manifest: Manifest, there: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    needed, replacing = [], []
+    for _, records in manifest.roots():
+        names = {manifest.names[record] for record in records}
+        needed.append(names | parents_of(names))
+        # What was in a folder goes with it when something else takes its place.
+        replacing.append(
+            {manifest.names[record] for record in records if not S_ISDIR(manifest.modes[record])}
+        )
+    extras = [
+        (root, name)
+        for root, name in there
+        if name not in needed[root] and replacing[root].isdisjoint(parents_of((name,)))
+    ]
+    # What is in a folder comes before the folder.
+    return sorted(extras, reverse=True)

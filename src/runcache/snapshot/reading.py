@@ -1,0 +1,236 @@
+"""Files become frames: read, named, and compressed unless they are known, by several threads."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from stat import S_ISREG
+from threading import Semaphore
+from typing import Final, NamedTuple
+
+import zstandard
+
+from runcache.errors import FileUnreadable
+from runcache.progress import Progress
+from runcache.snapshot.chunking import CUT_ABOVE_BYTES, Cutter, digest_of
+from runcache.snapshot.crew import Crew
+from runcache.snapshot.limits import KIB, MIB
+from runcache.snapshot.packs import Packer
+from runcache.snapshot.scan import OPEN_FLAGS, Found, describe, fill, shown, stamp_in
+from runcache.snapshot.sharing import Frame, Spot
+
+FRAME_BYTES: Final = 512 * KIB
+"""From this length on a frame of several chunks is complete."""
+
+_BLOCK_BYTES: Final = 2 * MIB
+_WAITING_BLOCKS: Final = 2
+_ATTEMPTS: Final = 3
+
+
+@dataclass(slots=True)
+class Item:
+    """Something that is saved: as it was found, and the chunks of its contents.
+
+    `is_steady` says that these are the contents of the file with these stamps, `is_read` that they
+    had to be read, and `is_gone` that there is no such file any more.
+    """
+
+    found: Found
+    digests: Sequence[bytes] = ()
+    is_steady: bool = True
+    is_read: bool = False
+    is_gone: bool = False
+
+
+class Block(NamedTuple):
+    """Chunks of a large file that are to be named; `digests` is where the names go from `first`."""
+
+    chunks: list[memoryview]
+    digests: list[bytes]
+    first: int
+
+
+Task = list[Item] | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What all threads of a save share. `spots` knows every chunk that is stored, or will be."""
+
+    spots: dict[bytes, Spot]
+    packer: Packer
+    level: int
+    progress: Progress
+    warn: Callable[[str], None]
+    room_for_blocks: Semaphore = field(default_factory=lambda: Semaphore(_WAITING_BLOCKS))
+
+    def crew(self, threads: int) -> Crew[Task]:
+        """Return threads that take items to read, and blocks."""
+        crew: Crew[Task] = Crew("save", threads, lambda: Reader(self, crew))
+        return crew
+
+
+class Reader:
+    """One of the threads."""
+
+    def __init__(self, reading: Reading, crew: Crew[Task]) -> None:
+        self._reading = reading
+        self._crew = crew
+        self._compressor = zstandard.ZstdCompressor(reading.level)
+        self._cutter = Cutter()
+        self._buffer = memoryview(bytearray(FRAME_BYTES + CUT_ABOVE_BYTES))
+        self._used_bytes = 0
+        self._frame = new_frame()
+
+    def __call__(self, task: Task) -> None:
+        """Do a task."""
+        if isinstance(task, Block):
+            self._store_block(task)
+            self._reading.room_for_blocks.release()
+            return
+        small_bytes = 0
+        for item in task:
+            if self._crew.has_ended:
+                return
+            self._read(item)
+            if not _is_large(item):
+                small_bytes += item.found.size_bytes
+        self._complete_frame()
+        self._reading.progress.advance(files=len(task), size_bytes=small_bytes)
+
+    def _read(self, item: Item) -> None:
+        """Read a file, again if it changed meanwhile; at last, take it as it is."""
+        try:
+            for _ in range(_ATTEMPTS):
+                read_bytes = self._read_once(item)
+                if item.is_steady:
+                    return
+        except _CannotReadError as exc:
+            if _is_file(item.found.path):
+                raise FileUnreadable(shown(item.found.path), exc.reason) from exc.__cause__
+            item.is_gone = True
+        else:
+            item.found = item.found._replace(size_bytes=read_bytes)
+            self._reading.warn(f"`{shown(item.found.path)}` changed while it was read")
+
+    def _read_once(self, item: Item) -> int:
+        """Read a file, and return how many bytes it had."""
+        found = item.found
+        descriptor = _opened(found.path)
+        try:
+            if _is_large(item):
+                item.digests, read_bytes = self._read_large(descriptor)
+            else:
+                item.digests, read_bytes = self._read_small(descriptor, found.size_bytes)
+            stat = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if not S_ISREG(stat.st_mode):
+            raise _CannotReadError("it is no file any more")
+        item.is_steady = stamp_in(stat) == found.stamp and read_bytes == found.size_bytes
+        if not item.is_steady:
+            item.found = describe(found.root, found.name, found.path, stat)
+        return read_bytes
+
+    def _read_small(self, descriptor: int, size_bytes: int) -> tuple[tuple[bytes, ...], int]:
+        """Read a file into the frame that is being made, where it stays unless it is known."""
+        view = self._buffer[self._used_bytes : self._used_bytes + size_bytes]
+        read_bytes = _filled(descriptor, view)
+        if not read_bytes:
+            return (), 0
+        digest = digest_of(view[:read_bytes])
+        if self._claim(digest, self._frame, self._used_bytes, read_bytes):
+            self._used_bytes += read_bytes
+            if self._used_bytes >= FRAME_BYTES:
+                self._complete_frame()
+        return (digest,), read_bytes
+
+    def _read_large(self, descriptor: int) -> tuple[list[bytes], int]:
+        """Cut a file into chunks, which this thread and others name and store, block by block."""
+        digests: list[bytes] = []
+        read_bytes, rest = 0, memoryview(b"")
+        is_end = False
+        while not is_end and not self._crew.has_ended:
+            # A new one each time: another thread may still use the one before.
+            buffer = memoryview(bytearray(len(rest) + _BLOCK_BYTES))
+            buffer[: len(rest)] = rest
+            count = _filled(descriptor, buffer[len(rest) :])
+            read_bytes += count
+            is_end = count < _BLOCK_BYTES
+            data = buffer[: len(rest) + count]
+            chunks = self._cutter.cut(data, is_end=is_end)
+            rest = data[sum(map(len, chunks)) :]
+            block = Block(chunks, digests, len(digests))
+            digests += [b""] * len(chunks)
+            if self._reading.room_for_blocks.acquire(blocking=False):
+                self._crew.give(block, at_once=True)
+            else:
+                self._store_block(block)
+        return digests, read_bytes
+
+    def _store_block(self, block: Block) -> None:
+        for number, chunk in enumerate(block.chunks, start=block.first):
+            digest = digest_of(chunk)
+            block.digests[number] = digest
+            frame = new_frame()
+            if self._claim(digest, frame, 0, len(chunk)):
+                self._store(frame, chunk)
+        self._reading.progress.advance(size_bytes=sum(map(len, block.chunks)))
+
+    def _claim(self, digest: bytes, frame: Frame, start: int, length: int) -> bool:
+        """Say whether this thread has to store a chunk, since nobody has or will."""
+        spots, spot = self._reading.spots, Spot(frame, start, length)
+        known = spots.setdefault(digest, spot)
+        if known is not spot and known.length != length:
+            # A base lies: the same digest means the same bytes.
+            spots[digest] = known = spot
+        return known is spot
+
+    def _complete_frame(self) -> None:
+        if self._used_bytes:
+            self._store(self._frame, self._buffer[: self._used_bytes])
+            self._frame, self._used_bytes = new_frame(), 0
+
+    def _store(self, frame: Frame, contents: memoryview) -> None:
+        data: bytes | memoryview = self._compressor.compress(contents)
+        if len(data) >= len(contents):
+            data = contents
+        frame.pack, frame.start = self._reading.packer.add(data)
+        frame.size_bytes, frame.length = len(data), len(contents)
+
+
+class _CannotReadError(Exception):
+    """The disk refuses a file. Sinks raise `OSError`, too, which must not be taken for that."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _opened(path: bytes) -> int:
+    try:
+        return os.open(path, OPEN_FLAGS)
+    except OSError as exc:
+        raise _CannotReadError(exc.strerror or str(exc)) from exc
+
+
+def _filled(descriptor: int, buffer: memoryview) -> int:
+    try:
+        return fill(descriptor, buffer)
+    except OSError as exc:
+        raise _CannotReadError(exc.strerror or str(exc)) from exc
+
+
+def new_frame() -> Frame:
+    """Return a frame that is not stored yet."""
+    return Frame(-1, 0, 0, 0)
+
+
+def _is_large(item: Item) -> bool:
+    return item.found.size_bytes > CUT_ABOVE_BYTES
+
+
+def _is_file(path: bytes) -> bool:
+    try:
+        return S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,97 @@
+"""Restoring: what is not there yet is fetched and written, what is right stays as it is.
+
+Fetching, uncompressing and writing go on at the same time.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from stat import S_ISREG
+
+from runcache.progress import Progress, Silence
+from runcache.snapshot.comparison import compare, content_of
+from runcache.snapshot.index import FileIndex
+from runcache.snapshot.manifest import Manifest
+from runcache.snapshot.materialize import materialize
+from runcache.snapshot.packs import PackSource
+from runcache.snapshot.plan import plan
+from runcache.snapshot.scan import Selection, Stamp, scan
+from runcache.snapshot.staging import remove_left_over
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did. Links and folders are no files, but count where things were removed."""
+
+    files_written: int
+    files_unchanged: int
+    fetched_bytes: int
+    size_bytes: int
+    removed: int
+
+
+def restore(
+    manifest: Manifest,
+    roots: Sequence[bytes],
+    *,
+    source: PackSource,
+    index: FileIndex | None = None,
+    exact: Selection | None = None,
+    verify: bool = False,
+    progress: Progress | None = None,
+    threads: int = 2,
+) -> Restored:
+    """Make everything below `roots` that `manifest` names be as it says.
+
+    What it does not name stays, unless `exact` would save it: then it is removed. With `verify`
+    every file is read, whatever `index` knows of it. If this ends by an exception, what was not
+    there before is gone again, and what was there and is replaced by now is named.
+
+    Raises:
+        BrokenEntry: a pack does not hold what was saved.
+        FileUnreadable, FileUnwritable: the disk refuses something.
+        PartlyRestored: one of these errors, or of the source's, came when files were replaced.
+        and whatever `source` raises.
+    """
+    if len(roots) != len(manifest.root_starts) - 1:
+        raise ValueError(f"{len(roots)} roots for a snapshot of {len(manifest.root_starts) - 1}")
+    progress = progress or Silence()
+    started_ns = time.time_ns()
+    for folder in {*roots, *map(os.path.dirname, roots)}:
+        remove_left_over(folder)
+    files = sum(map(S_ISREG, manifest.modes))
+    progress.phase("compare", total_files=files, total_bytes=manifest.size_bytes)
+    found = compare(manifest, roots, index, verify=verify, progress=progress, threads=threads)
+    there = () if exact is None else scan(roots, exact, lambda _: None)
+    todo = plan(manifest, found, ((item.root, item.name) for item in there))
+    removed = 0
+    if todo:
+        done = materialize(todo, manifest, roots, found, source, progress, threads)
+        found.stamps.update(done.stamps)
+        removed = len(done.removed)
+    if index is not None and (todo or found.files_read):
+        _remember(manifest, roots, found.stamps, index, started_ns)
+    return Restored(
+        files_written=len(todo.hollow) + len(todo.fetched),
+        files_unchanged=files - len(todo.hollow) - len(todo.fetched),
+        fetched_bytes=sum(wanted.end - wanted.start for wanted in todo.ranges),
+        size_bytes=manifest.size_bytes,
+        removed=removed,
+    )
+
+
+def _remember(
+    manifest: Manifest,
+    roots: Sequence[bytes],
+    stamps: Mapping[int, Stamp],
+    index: FileIndex,
+    looked_at_ns: int,
+) -> None:
+    for root, records in manifest.roots():
+        rows = [
+            (manifest.names[record], stamps[record], content_of(manifest, record))
+            for record in records
+            if record in stamps and manifest.sizes[record]
+        ]
+        index.replace(roots[root], rows, looked_at_ns=looked_at_ns)

@@ -1,0 +1,209 @@
+"""Saving: the roots are scanned, what no base has is read and packed, and a manifest names it all.
+
+Scanning, reading, compressing and sending go on at the same time.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from stat import S_ISREG
+from typing import Final
+
+from runcache.progress import Progress, Silence
+from runcache.snapshot.assembly import assemble
+from runcache.snapshot.chunking import CUT_ABOVE_BYTES, content_id
+from runcache.snapshot.crew import Crew
+from runcache.snapshot.index import FileIndex
+from runcache.snapshot.limits import MIB
+from runcache.snapshot.manifest import Manifest
+from runcache.snapshot.packs import Packer, PackSink
+from runcache.snapshot.reading import Item, Reading, Task
+from runcache.snapshot.scan import Found, Selection, Stamp, scan
+from runcache.snapshot.sharing import Spot, contents_in, packs_to_leave, spots_in
+
+DEFAULT_LEVEL: Final = 3
+
+_TASK_BYTES: Final = 8 * MIB
+_TASK_FILES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was saved. `packs` are all that the manifest names, new ones and those of bases.
+
+    `size_bytes` is the size of all files, `new_bytes` what is new of packs, manifest included.
+    """
+
+    manifest: bytes
+    packs: tuple[str, ...]
+    new_bytes: int
+    size_bytes: int
+    files: int
+    files_read: int
+    chunks: int
+    warnings: tuple[str, ...]
+
+
+def save(
+    roots: Sequence[bytes],
+    *,
+    sink: PackSink,
+    selection: Selection | None = None,
+    bases: Sequence[Manifest] = (),
+    index: FileIndex | None = None,
+    level: int = DEFAULT_LEVEL,
+    progress: Progress | None = None,
+    threads: int = 2,
+) -> Written:
+    """Put what is selected below `roots` into packs, unless `bases` have it; return the rest.
+
+    A manifest names packs of bases, so they must stay as long as it. Files that `index` knows and a
+    base has are not read. What cannot be saved as it is, is in the warnings: special files, and
+    files that change all the time. An excluded or absent root is no error: see `files`.
+
+    Raises:
+        FileUnreadable: a selected file or folder cannot be read.
+        and whatever `sink` raises.
+    """
+    started_ns = time.time_ns()
+    warnings: list[str] = []
+    progress = progress or Silence()
+    packer = Packer(sink)
+    reading = Reading(spots_in(bases), packer, level, progress, warnings.append)
+    progress.phase("save")
+    try:
+        known = _Known(roots, index, bases, reading.spots)
+        with reading.crew(threads) as crew:
+            items = _read(scan(roots, selection, warnings.append), known, crew, progress)
+        with reading.crew(threads) as crew:
+            _read_again(items, reading.spots, crew)
+        packs = packer.finish()
+    except BaseException:
+        packer.abandon()
+        raise
+    items = [item for item in items if not item.is_gone]
+    manifest = assemble(items, reading.spots, packs, root_count=len(roots))
+    data = manifest.encode()
+    if index is not None:
+        _remember(items, roots, index, started_ns)
+    return Written(
+        manifest=data,
+        packs=tuple(pack.name for pack in manifest.packs),
+        new_bytes=len(data) + sum(pack.size_bytes for pack in packs.values()),
+        size_bytes=manifest.size_bytes,
+        files=sum(S_ISREG(mode) for mode in manifest.modes),
+        files_read=sum(item.is_read for item in items),
+        chunks=len(manifest.chunks.digests),
+        warnings=tuple(warnings),
+    )
+
+
+class _Known:
+    """The contents of files that need not be read, since the index and a base know them."""
+
+    def __init__(
+        self,
+        roots: Sequence[bytes],
+        index: FileIndex | None,
+        bases: Iterable[Manifest],
+        spots: Mapping[bytes, Spot],
+    ) -> None:
+        self._spots = spots
+        self._contents: Mapping[bytes, tuple[bytes, ...]] = {}
+        self._indexes = []
+        if index is not None and spots:
+            self._contents = contents_in(bases)
+            self._indexes = [index.load(root) for root in roots]
+
+    def digests_of(self, found: Found) -> tuple[bytes, ...]:
+        """Return the chunks of a file, or nothing if it has to be read."""
+        if not self._indexes:
+            return ()
+        content = self._indexes[found.root].content_of(found.name, found.stamp)
+        if content is None:
+            return ()
+        digests = self._contents.get(content, (content,))
+        known_bytes = 0
+        for digest in digests:
+            spot = self._spots.get(digest)
+            if spot is None:
+                return ()
+            known_bytes += spot.length
+        return digests if known_bytes == found.size_bytes else ()
+
+
+def _read(
+    founds: Iterable[Found], known: _Known, crew: Crew[Task], progress: Progress
+) -> list[Item]:
+    """Let the crew read what is not known, as soon as it is found."""
+    items: list[Item] = []
+    tasks = _Tasks(crew)
+    for found in founds:
+        item = Item(found)
+        items.append(item)
+        if not S_ISREG(found.mode):
+            continue
+        item.digests = known.digests_of(found) if found.size_bytes else ()
+        if item.digests or not found.size_bytes:
+            progress.advance(files=1, size_bytes=found.size_bytes)
+        else:
+            tasks.add(item)
+    tasks.hand_out()
+    files = sum(S_ISREG(item.found.mode) for item in items)
+    total_bytes = sum(item.found.size_bytes for item in items)
+    progress.phase("save", total_files=files, total_bytes=total_bytes)
+    return items
+
+
+def _read_again(items: Iterable[Item], spots: dict[bytes, Spot], crew: Crew[Task]) -> None:
+    """Let the crew read those files whose packs are not worth sharing, so that they are stored."""
+    used = {digest for item in items for digest in item.digests}
+    left = packs_to_leave(spots[digest] for digest in used)
+    if not left:
+        return
+    unwanted = {digest for digest, spot in spots.items() if spot.frame.pack in left}
+    for digest in unwanted:
+        del spots[digest]
+    tasks = _Tasks(crew)
+    for item in items:
+        if not unwanted.isdisjoint(item.digests):
+            tasks.add(item)
+    tasks.hand_out()
+
+
+class _Tasks:
+    """Files that belong together: neighbours are compressed together."""
+
+    def __init__(self, crew: Crew[Task]) -> None:
+        self._crew = crew
+        self._items: list[Item] = []
+        self._size_bytes = 0
+
+    def add(self, item: Item) -> None:
+        """Add a file; large ones are tasks of their own."""
+        item.is_read = True
+        if item.found.size_bytes > CUT_ABOVE_BYTES:
+            self._crew.give([item])
+            return
+        self._items.append(item)
+        self._size_bytes += item.found.size_bytes
+        if self._size_bytes >= _TASK_BYTES or len(self._items) >= _TASK_FILES:
+            self.hand_out()
+
+    def hand_out(self) -> None:
+        """Let the crew begin with what was added so far."""
+        if self._items:
+            self._crew.give(self._items)
+        self._items, self._size_bytes = [], 0
+
+
+def _remember(
+    items: Iterable[Item], roots: Sequence[bytes], index: FileIndex, looked_at_ns: int
+) -> None:
+    by_root: dict[int, list[tuple[bytes, Stamp, bytes]]] = {}
+    for item in items:
+        rows = by_root.setdefault(item.found.root, [])
+        if item.digests and item.is_steady:
+            rows.append((item.found.name, item.found.stamp, content_id(item.digests)))
+    for root, rows in by_root.items():
+        index.replace(roots[root], rows, looked_at_ns=looked_at_ns)

@@ -1,0 +1,151 @@
+"""What there is to save: a walk over the roots, which follows no link."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR, S_ISLNK, S_ISREG
+from typing import Final, NamedTuple
+
+from runcache.errors import FileUnreadable
+from runcache.snapshot.limits import MAX_DEPTH, PERMISSIONS
+
+STAGING_PREFIX: Final = b".runcache-restore-"
+"""How the folders begin in which a restore prepares files. They belong to no snapshot."""
+
+
+# Nobody waits for the other end of a pipe that took the place of a file.
+OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How files are opened that may have become something else."""
+
+
+class Choice(Enum):
+    """What a selection says of a file or folder."""
+
+    SKIP = "skip"  # not it, nor anything below it
+    PASS = "pass"  # noqa: S105  -- not it, but perhaps something below it
+    TAKE = "take"  # it, and perhaps what is below it
+
+
+_TYPES: Final = frozenset({S_IFDIR >> 12, S_IFREG >> 12, S_IFLNK >> 12})
+
+Selection = Callable[[int, bytes, bool], Choice]
+"""Says what to do with the root of that number, and the name below it (empty for the root itself),
+which is a folder or not. It is asked about a folder before it is asked about what is in it."""
+
+
+def everything(root: int, name: bytes, is_folder: bool) -> Choice:  # noqa: ARG001, FBT001
+    """Select all there is."""
+    return Choice.TAKE
+
+
+Stamp = tuple[int, int, int, int]
+"""What changes when a file does: its size in bytes, mtime and ctime in ns, inode."""
+
+
+class Found(NamedTuple):
+    """A file, folder or link that is to be saved. `mode` is type and permissions."""
+
+    root: int
+    name: bytes
+    path: bytes
+    mode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    target: bytes | None
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether a file is still the same."""
+        return self.size_bytes, self.mtime_ns, self.ctime_ns, self.inode
+
+
+def scan(
+    roots: Sequence[bytes], selection: Selection | None, warn: Callable[[str], None]
+) -> Iterator[Found]:
+    """Yield what is selected below the roots: a folder before what is in it, names in order.
+
+    Roots that do not exist are left out; so are, with a warning, sockets, pipes and devices. What
+    vanishes meanwhile was never there.
+
+    Raises:
+        FileUnreadable: a folder or link cannot be read.
+    """
+    for root, path in enumerate(roots):
+        yield from _below(root, path, selection, warn)
+
+
+def stamp_in(stat: os.stat_result) -> Stamp:
+    """Return what tells whether a file is still the same."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
+def describe(root: int, name: bytes, path: bytes, stat: os.stat_result) -> Found:
+    """Return what `stat` says of a file, folder or link.
+
+    Raises:
+        FileNotFoundError: the link is gone.
+    """
+    is_link = S_ISLNK(stat.st_mode)
+    return Found(
+        root,
+        name,
+        path,
+        S_IFLNK | PERMISSIONS if is_link else S_IFMT(stat.st_mode) | (stat.st_mode & PERMISSIONS),
+        stat.st_size if S_ISREG(stat.st_mode) else 0,
+        stat.st_mtime_ns,
+        stat.st_ctime_ns,
+        stat.st_ino,
+        os.readlink(path) if is_link else None,
+    )
+
+
+def fill(descriptor: int, buffer: memoryview) -> int:
+    """Read until `buffer` is full or the file ends; return how many bytes came."""
+    count = 0
+    while count < len(buffer) and (more := os.readv(descriptor, [buffer[count:]])):
+        count += more
+    return count
+
+
+def _below(
+    root: int, path: bytes, selection: Selection | None, warn: Callable[[str], None]
+) -> Iterator[Found]:
+    pending = [(b"", path)]
+    while pending:
+        name, path = pending.pop()
+        try:
+            stat = os.lstat(path)
+            is_folder = S_ISDIR(stat.st_mode)
+            choice = Choice.TAKE if selection is None else selection(root, name, is_folder)
+            if choice is Choice.TAKE:
+                if stat.st_mode >> 12 not in _TYPES:
+                    warn(f"left out `{shown(path)}`, which is no file, folder or link")
+                    continue
+                yield describe(root, name, path, stat)
+            if is_folder and choice is not Choice.SKIP:
+                if name.count(b"/") >= MAX_DEPTH - 1:
+                    raise FileUnreadable(shown(path), "it is nested too deep")
+                pending += _listed(name, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as exc:
+            raise FileUnreadable(shown(path), str(exc.strerror)) from exc
+
+
+def _listed(name: bytes, path: bytes) -> list[tuple[bytes, bytes]]:
+    """Return what is in a folder, the last one first."""
+    prefix, folder = name + b"/" if name else b"", path + b"/"
+    names = [
+        (prefix + part, folder + part)
+        for part in os.listdir(path)
+        if not part.startswith(STAGING_PREFIX)
+    ]
+    names.sort(reverse=True)
+    return names
+
+
+def shown(path: bytes) -> str:
+    """Return a path as it can be shown."""
+    return path.decode("utf-8", "backslashreplace")

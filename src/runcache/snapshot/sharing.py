@@ -1,0 +1,115 @@
+"""What a save shares with its bases: which chunks they have, and which packs are worth keeping."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from runcache.snapshot.chunking import content_id
+from runcache.snapshot.limits import MIB
+from runcache.snapshot.manifest import Manifest, Pack
+
+SMALL_PACK_BYTES: Final = 4 * MIB
+MAX_SMALL_PACKS: Final = 8
+# When there are more, so many stay: the others become one, which does not happen each time.
+KEPT_SMALL_PACKS: Final = 4
+# Above so many packs, those are rewritten too that are less than half as long as a new one.
+MANY_PACKS: Final = 64
+HALF_PACK_BYTES: Final = 16 * MIB
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame in a pack of a base, or, by its number, in a pack of this save."""
+
+    pack: Pack | int
+    start: int
+    size_bytes: int
+    length: int
+
+
+class Spot(NamedTuple):
+    """Where a chunk is: in which frame, from which byte of its contents on, and how long."""
+
+    frame: Frame
+    start: int
+    length: int
+
+
+def spots_in(bases: Iterable[Manifest]) -> dict[bytes, Spot]:
+    """Return where the bases have chunks, by digest. The first base that has one counts."""
+    known: dict[tuple[Pack, int], Frame] = {}
+    spots: dict[bytes, Spot] = {}
+    for base in bases:
+        frames = []
+        for number, start, size_bytes, length in zip(
+            base.frames.packs,
+            base.frames.starts,
+            base.frames.sizes,
+            base.frames.lengths,
+            strict=True,
+        ):
+            pack = base.packs[number]
+            frame = Frame(pack, start, size_bytes, length)
+            frames.append(known.setdefault((pack, start), frame))
+        chunks = base.chunks
+        for digest, number, start, length in zip(
+            chunks.digests, chunks.frames, chunks.starts, chunks.lengths, strict=True
+        ):
+            spots.setdefault(digest, Spot(frames[number], start, length))
+    return spots
+
+
+def contents_in(bases: Iterable[Manifest]) -> dict[bytes, tuple[bytes, ...]]:
+    """Return the chunks of all files of the bases that have more than one, by content id."""
+    contents = {}
+    for base in bases:
+        for record, (start, end) in enumerate(pairwise(base.content_starts)):
+            if end - start > 1:
+                digests = tuple(base.chunks.digests[chunk] for chunk in base.chunks_of(record))
+                contents[content_id(digests)] = digests
+    return contents
+
+
+def packs_to_leave(used: Iterable[Spot]) -> set[Pack]:
+    """Return the packs of bases that are not to be shared, if these chunks are all that is used.
+
+    * Of a pack at least half must be used.
+    * Of small packs there may be a few, since each save adds one: the smallest become one.
+    * So it is with packs at all, but a large snapshot needs many that are full.
+    * Two bases must agree on what is where in a pack.
+    """
+    packs: dict[Pack, dict[int, list[Spot]]] = {}
+    for spot in used:
+        if isinstance(spot.frame.pack, Pack):
+            packs.setdefault(spot.frame.pack, {}).setdefault(spot.frame.start, []).append(spot)
+    worth = [
+        pack
+        for pack, frames in packs.items()
+        if 2 * sum(map(_used_bytes, frames.values())) >= pack.size_bytes and _is_possible(frames)
+    ]
+    worth.sort(key=lambda pack: pack.size_bytes)
+    small = sum(pack.size_bytes < SMALL_PACK_BYTES for pack in worth)
+    if small > MAX_SMALL_PACKS:
+        worth = worth[small - KEPT_SMALL_PACKS :]
+    halves = sum(pack.size_bytes < HALF_PACK_BYTES for pack in worth)
+    excess = min(max(len(worth) - MANY_PACKS, 0), halves)
+    return packs.keys() - set(worth[excess:])
+
+
+def _used_bytes(spots: Sequence[Spot]) -> float:
+    frame = spots[0].frame
+    return frame.size_bytes * sum(spot.length for spot in spots) / frame.length
+
+
+def _is_possible(frames: Mapping[int, Sequence[Spot]]) -> bool:
+    """Say whether nothing in a pack overlaps."""
+    extents = [(start, spots[0].frame.size_bytes) for start, spots in frames.items()]
+    return _is_apart(extents) and all(
+        _is_apart([(spot.start, spot.length) for spot in spots]) for spots in frames.values()
+    )
+
+
+def _is_apart(extents: list[tuple[int, int]]) -> bool:
+    extents.sort()
+    return all(start + size <= after for (start, size), (after, _) in pairwise(extents))
