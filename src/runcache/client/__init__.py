@@ -1,0 +1,1 @@
+"""Saves and restores: against a server over HTTP, and without any on the embedded store."""

@@ -1,0 +1,92 @@
+"""What a save or a restore is to do, and what it comes to in the words of `--json`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runcache.progress import Progress
+
+Format = Literal["snapshot", "archive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What became of a save.
+
+    `created` is false if the key was saved already, by whomever; nothing was sent then, and there
+    is no `entry_id`. `size_bytes` is the whole entry, `new_bytes` is what was sent for it.
+    `scope` is `None` where the server does not tell.
+    """
+
+    key: str
+    version: str
+    scope: str | None
+    format: Format
+    created: bool
+    entry_id: int | None = None
+    size_bytes: int = 0
+    new_bytes: int = 0
+    files: int = 0
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """What a restore found, and did.
+
+    `exact` says whether `matched_key` is the `key` that was asked for. `size_bytes` is the whole
+    entry, `fetched_bytes` what was needed of it; nothing was for a mere lookup. `scope` and
+    `size_bytes` are `None` where the server does not tell.
+    """
+
+    exact: bool
+    key: str
+    matched_key: str
+    scope: str | None
+    format: Format
+    size_bytes: int | None
+    fetched_bytes: int = 0
+    files_written: int = 0
+    files_unchanged: int = 0
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveRequest:
+    """What a save is to do; `paths` are one pattern each, `version` stands for them."""
+
+    paths: tuple[str, ...]
+    key: str
+    version: str
+    level: int | None
+    base: str
+    refuse_secrets: bool
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a save came to."""
+
+    entry_id: int
+    size_bytes: int
+    new_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRequest:
+    """What a restore is to do; `paths` are one pattern each."""
+
+    paths: tuple[str, ...]
+    exact: bool
+    verify: bool
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a restore came to."""
+
+    fetched_bytes: int
+    files_written: int
+    files_unchanged: int

@@ -1,0 +1,250 @@
+"""Snapshots: the engine that makes and restores them, on one side, and a transport on the other."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from stat import S_ISDIR
+from threading import Lock
+from typing import Final
+
+from blake3 import blake3
+
+from runcache.client.client import Machine
+from runcache.client.memory import Memory
+from runcache.client.results import Fetched, RestoreRequest, SaveRequest, Sent
+from runcache.client.secrets import Credentials, is_suspect
+from runcache.client.selection import SnapshotPaths
+from runcache.client.transports import (
+    Auto,
+    Base,
+    FoundEntry,
+    Reader,
+    RemoteBlob,
+    SnapshotUpload,
+    Transport,
+)
+from runcache.errors import (
+    BrokenEntry,
+    CacheError,
+    NothingToSave,
+    PackGone,
+    ServerUnreachable,
+    UnsafeEntry,
+)
+from runcache.snapshot import restore as restoring
+from runcache.snapshot import save as saving
+from runcache.snapshot.index import FileIndex
+from runcache.snapshot.limits import Limits
+from runcache.snapshot.manifest import Manifest
+from runcache.snapshot.scan import Choice, shown
+
+AUTO: Final = "auto"
+NONE: Final = "none"
+_READ_BYTES: Final = 1024 * 1024
+
+
+class Snapshots:
+    """Saves and restores snapshots, over a transport that can."""
+
+    def __init__(self, transport: Transport, machine: Machine, warn: Callable[[str], None]) -> None:
+        self._transport = transport
+        self._machine = machine
+        self._warn = warn
+        self._memory = Memory(machine.memory / "bases", transport.place)
+        self._index = FileIndex(machine.memory / "files")
+
+    def save(self, request: SaveRequest) -> Sent:
+        """Save a snapshot, of which one part is sent while the next one is made.
+
+        Raises:
+            EntryExists: the key is saved already.
+            SnapshotsUnsupported: whoever keeps the entries keeps archives only.
+            NothingToSave: there is nothing at the paths.
+            SecretsFound: there are credentials among the files, and that is refused.
+        """
+        paths = self._paths(request.paths)
+        if not any(os.path.lexists(root) for root in paths.roots):
+            raise NothingToSave(request.paths)
+        upload = self._reserved(request)
+        try:
+            try:
+                sent = self._saved(request, paths, upload)
+            except PackGone:
+                # A base was evicted in the one moment in which nobody held it.
+                self._transport.abandon(upload)
+                upload = self._transport.reserve_snapshot(request.key, request.version, ())
+                sent = self._saved(request, paths, upload)
+        except ServerUnreachable:
+            raise  # Whom nobody reaches, nobody can give a key back.
+        except BaseException:
+            with suppress(CacheError):
+                self._transport.abandon(upload)
+            raise
+        self._memory.note(request.version, self._machine.folder, sent.entry_id)
+        return sent
+
+    def restore(self, found: FoundEntry, request: RestoreRequest) -> Fetched:
+        """Restore a snapshot, of which only what is missing is fetched.
+
+        Raises:
+            BrokenEntry, UnsafeEntry: it is not what it should be. What it wrote is gone again.
+            PartlyRestored: something failed after files had been replaced.
+            BlobMissing: it was evicted meanwhile.
+        """
+        paths = self._paths(request.paths)
+        data = _whole(found.blobs[0])
+        manifest = Manifest.decode(data)
+        _check_records(manifest, paths)
+        source = _Source(found.blobs)
+        done = restoring.restore(
+            manifest,
+            paths.roots,
+            source=source,
+            index=self._index,
+            exact=paths.choose if request.exact else None,
+            verify=request.verify,
+            progress=request.progress,
+        )
+        if found.entry_id is not None:
+            self._memory.note(found.version, self._machine.folder, found.entry_id)
+        return Fetched(len(data) + source.size_bytes, done.files_written, done.files_unchanged)
+
+    def _paths(self, texts: Sequence[str]) -> SnapshotPaths:
+        return SnapshotPaths(texts, folder=self._machine.folder, home=self._machine.home)
+
+    def _reserved(self, request: SaveRequest) -> SnapshotUpload:
+        bases = self._bases(request)
+        upload = self._transport.reserve_snapshot(request.key, request.version, bases)
+        if request.base == AUTO and bases != AUTO and not upload.bases:
+            # What this machine remembers is gone. To reserve again voids the first upload.
+            return self._transport.reserve_snapshot(request.key, request.version, AUTO)
+        return upload
+
+    def _bases(self, request: SaveRequest) -> Auto | tuple[int, ...]:
+        if request.base == NONE:
+            return ()
+        if request.base == AUTO:
+            known = self._memory.entry(request.version, self._machine.folder)
+            return AUTO if known is None else (known,)
+        named = self._transport.peek(request.base, request.version)
+        if named is None:
+            self._warn(f"there is no snapshot `{request.base}` to be the base")
+            return ()
+        return (named,)
+
+    def _saved(self, request: SaveRequest, paths: SnapshotPaths, upload: SnapshotUpload) -> Sent:
+        choosing = _Choosing(paths, Credentials(is_refused=request.refuse_secrets))
+        written = saving.save(
+            paths.roots,
+            sink=_Sink(self._transport, upload),
+            selection=choosing.choose,
+            bases=self._manifests(upload.bases),
+            index=self._index,
+            level=saving.DEFAULT_LEVEL if request.level is None else request.level,
+            progress=request.progress,
+        )
+        for warning in written.warnings:
+            self._warn(warning)
+        if not choosing.has_taken:
+            raise NothingToSave(request.paths)
+        manifest = memoryview(written.manifest)
+        self._transport.put_manifest(
+            upload, manifest, blake3=blake3(manifest).digest(), sha256=sha256(manifest).digest()
+        )
+        committed = self._transport.commit(upload, written.packs)
+        choosing.credentials.warn(self._warn)
+        return Sent(committed.entry_id, committed.size_bytes, written.new_bytes, written.files)
+
+    def _manifests(self, bases: Sequence[Base]) -> list[Manifest]:
+        found = []
+        for base in bases:
+            try:
+                found.append(Manifest.decode(_whole(base.blobs[0])))
+            except CacheError as exc:
+                # It costs bytes, and nothing else.
+                self._warn(f"the last snapshot cannot be shared with: {exc}")
+        return found
+
+
+class _Sink:
+    """Where new packs go to (`snapshot.packs.PackSink` is the contract)."""
+
+    def __init__(self, transport: Transport, upload: SnapshotUpload) -> None:
+        self._transport = transport
+        self._upload = upload
+
+    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+        self._transport.put_pack(self._upload, number, body, blake3=blake3, sha256=sha256)
+        return f"{self._upload.id}-{number}"
+
+
+class _Source:
+    """Where packs come from (`snapshot.packs.PackSource` is the contract)."""
+
+    def __init__(self, blobs: Sequence[RemoteBlob]) -> None:
+        self._blobs = {blob.name: blob for blob in blobs}
+        self._lock = Lock()
+        self.size_bytes = 0
+
+    def read(self, pack: str, start: int, end: int) -> Reader:
+        blob = self._blobs.get(pack)
+        if blob is None:
+            raise BrokenEntry(f"the snapshot needs the pack `{pack}`, which is not part of it")
+        with self._lock:
+            self.size_bytes += end - start
+        return blob.read(start, end)
+
+
+def _whole(manifest: RemoteBlob) -> bytes:
+    """Return a manifest.
+
+    Raises:
+        UnsafeEntry: it is longer than any.
+    """
+    size_bytes = manifest.size_bytes or 0
+    if size_bytes > Limits().manifest_bytes:
+        raise UnsafeEntry(f"the manifest has {size_bytes} bytes")
+    data = memoryview(bytearray(size_bytes))
+    filled_bytes = 0
+    with manifest.read(0, size_bytes) as reader:
+        while count := reader.readinto(data[filled_bytes:]):
+            filled_bytes += count
+    return bytes(data)
+
+
+def _check_records(manifest: Manifest, paths: SnapshotPaths) -> None:
+    """Refuse a snapshot of other files than the paths name: no save of these could hold them."""
+    if len(manifest.root_starts) - 1 != len(paths.roots):
+        raise UnsafeEntry("the snapshot is one of other paths")
+    for root, records in manifest.roots():
+        if paths.takes_all(root):
+            continue
+        for record in records:
+            name = manifest.names[record]
+            if paths.choose(root, name, S_ISDIR(manifest.modes[record])) is not Choice.TAKE:
+                raise UnsafeEntry(f"the snapshot holds `{shown(name)}`, which no path names")
+
+
+class _Choosing:
+    """What the paths choose for a save, with a look at what may hold credentials."""
+
+    def __init__(self, paths: SnapshotPaths, credentials: Credentials) -> None:
+        self.credentials = credentials
+        self.has_taken = False
+        self._paths = paths
+        self._all = [paths.takes_all(root) for root in range(len(paths.roots))]
+
+    def choose(self, root: int, name: bytes, is_folder: bool) -> Choice:  # noqa: FBT001  -- the contract
+        """See `snapshot.scan.Selection`."""
+        if not self._all[root]:
+            choice = self._paths.choose(root, name, is_folder)
+            if choice is not Choice.TAKE:
+                return choice
+        self.has_taken = True
+        if not is_folder:
+            top = self._paths.roots[root]
+            path = top + b"/" + name if name else top
+            if is_suspect(path[path.rfind(b"/") + 1 :]):
+                self.credentials.look(path)
+        return Choice.TAKE
