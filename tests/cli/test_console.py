@@ -53,6 +53,23 @@ EXIT_CODES = {
     "StoreUnavailable": 1,
     "CatalogUnavailable": 1,
     "UploadInterrupted": 2,
+    "DigestMismatch": 2,
+    "TooManyPacks": 2,
+    "ManifestMissing": 2,
+    "PackGone": 1,
+    "EntryMissing": 1,
+    "FileUnwritable": 1,
+    "NothingToSave": 1,
+    "SecretsFound": 1,
+    "SnapshotsUnsupported": 1,
+    "BrokenEntry": 1,
+    "UnsafeEntry": 1,
+    "PartlyRestored": 1,
+    "UnexpectedAnswer": 1,
+    "ProtocolAbsent": 1,
+    "ServerFailed": 1,
+    "ServerUnreachable": 6,
+    "ServerUntrusted": 6,
 }
 
 

@@ -8,6 +8,9 @@ from runcache import __version__
 from tests.cli.conftest import Runcache
 
 COMMANDS = [
+    "restore",
+    "save",
+    "run",
     "serve",
     "token job",
     "token api",

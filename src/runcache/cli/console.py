@@ -15,13 +15,16 @@ from runcache.errors import (
     LinkRefused,
     NotAuthenticated,
     NotPermitted,
+    ServerUnreachable,
 )
 
 DONE: Final = 0
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+MISSED: Final = 3
 DAMAGE_FOUND: Final = 4
 NOT_PERMITTED: Final = 5
+UNREACHABLE: Final = 6
 INTERRUPTED: Final = 130
 
 # An error that is not listed ends as the nearest of its parents that is.
@@ -32,6 +35,7 @@ EXIT_CODES: Final[Mapping[type[CacheError], int]] = {
     LinkRefused: NOT_PERMITTED,
     NotAuthenticated: NOT_PERMITTED,
     NotPermitted: NOT_PERMITTED,
+    ServerUnreachable: UNREACHABLE,
 }
 
 
@@ -65,6 +69,12 @@ class Console:
         if not self.is_quiet:
             click.echo(text, err=True)
 
+    def warn(self, message: str, hint: str | None = None) -> None:
+        """Say what went wrong without being in the way of the rest."""
+        self.talk(f"warning: {message}")
+        if hint is not None:
+            self.talk(f"hint: {hint}")
+
     def fail(self, message: str, hint: str | None = None) -> None:
         """Say what went wrong, and the way out if there is one."""
         click.echo(f"error: {message}", err=True)
@@ -80,7 +90,13 @@ class Console:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a number and its noun, such as `1 entry` or `2 entries`."""
+    """Return a number and its noun, such as `1 entry` or `26 840 entries`."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{count} {noun}s"
+    plural = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{grouped(count)} {plural}"
+
+
+def grouped(count: int) -> str:
+    """Return a number with blanks between its thousands, such as `26 840`."""
+    return f"{count:,}".replace(",", " ")

@@ -1,30 +1,16 @@
 """`runcache eval`: what is the value of an expression?"""
 
-import json
 import math
-from pathlib import Path
 from typing import Final
 
 import click
 
 import runcache
 from runcache.cli.console import Console, example
-from runcache.cli.options import Parsed, talking
+from runcache.cli.options import CONTEXT, talking
 from runcache.expressions.values import Value, kind_of
 
 MAX_EXACT_INTEGER: Final = 2**53
-
-
-def _context(text: str) -> tuple[str, Value]:
-    name, equals, file = text.partition("=")
-    if not (name and equals and file):
-        raise ValueError(f"`{text}` is not of the form NAME=FILE")
-    try:
-        return name, json.loads(Path(file).read_bytes())
-    except OSError as exc:
-        raise ValueError(f"`{file}` cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise ValueError(f"`{file}` is not JSON: {exc}") from exc
 
 
 @click.command("eval", epilog=example("runcache eval \"hashFiles('**/package-lock.json')\""))
@@ -34,7 +20,7 @@ def _context(text: str) -> tuple[str, Value]:
     "--context",
     "contexts",
     metavar="NAME=FILE",
-    type=Parsed("name=file", _context),
+    type=CONTEXT,
     multiple=True,
     help="a context such as `runner`, from a file with JSON; may be repeated",
 )

@@ -14,6 +14,9 @@ from runcache.errors import CacheError
 @click.group(
     cls=LazyGroup,
     lazy={
+        "restore": ("restore:command", "bring files back that were saved"),
+        "save": ("save:command", "save files for later"),
+        "run": ("run:command", "restore, run a command, and save"),
         "serve": ("serve:command", "serve a cache to jobs"),
         "token": ("token:command", "make, list and revoke tokens"),
         "env": ("env:command", "print the variables that point a job at the cache"),

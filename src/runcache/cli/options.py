@@ -1,8 +1,10 @@
 """Options that several commands share; nothing here is slow to import."""
 
 import functools
+import json
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -29,6 +31,22 @@ class Parsed(click.ParamType[Any]):
             return self._parse(value)
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
+
+
+def _context(text: str) -> tuple[str, Any]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise ValueError(f"`{text}` is not of the form NAME=FILE")
+    try:
+        return name, json.loads(Path(file).read_bytes())
+    except OSError as exc:
+        raise ValueError(f"`{file}` cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"`{file}` is not JSON: {exc}") from exc
+
+
+CONTEXT: Final = Parsed("name=file", _context)
+"""A context for expressions: its name, and its value from a file with JSON."""
 
 
 def talking(command: Command) -> Command:
