@@ -10,7 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import hashing, lookup, memory, transfer
+from benchmarks import (
+    client,
+    client_memory,
+    client_phases,
+    hashing,
+    lookup,
+    memory,
+    transfer,
+    versions,
+)
 from benchmarks.machine import description, scratch
 from benchmarks.report import Section, json_text, summary
 
@@ -18,6 +27,11 @@ BENCHMARKS: Final[dict[str, Callable[..., Section]]] = {
     "transfer": transfer.measure,
     "memory": memory.measure,
     "lookup": lookup.measure,
+    "client": client.measure,
+    "client-large": client.measure_large,
+    "client-memory": client_memory.measure,
+    "client-phases": client_phases.measure,
+    "versions": versions.measure,
     "hashing": hashing.measure,
 }
 

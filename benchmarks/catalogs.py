@@ -167,13 +167,13 @@ async def make_answers(catalog_file: Path, store_folder: Path, lookups: Iterable
 
 async def _answer(catalog: Catalog, lookup: Lookup) -> str | None:
     steps = walk(SCOPES, keys_of(lookup.key, lookup.restore_keys))
-    found = await catalog.entries.find(lookup.repository, VERSION, steps)
+    found = await catalog.entries.find(lookup.repository, [VERSION], steps)
     key = found.entry.key if found else ""
     kind = "exact" if key == lookup.key else "prefix" if found else "miss"
     if not lookup.kind.endswith(kind):
         message = f"{lookup} found `{key}`"
         raise AssertionError(message)
-    return found.blob if found else None
+    return found.blobs[0].name if found else None
 
 
 def _repository_rows(contents: Contents) -> Iterator[dict[str, Any]]:

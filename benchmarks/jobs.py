@@ -1,4 +1,7 @@
-"""A job at a live server: it reserves, uploads, finalizes and looks up (protocol §2, §4)."""
+"""A job at a live server: it reserves, uploads, finalizes and looks up (protocol §2, §4).
+
+Of the native protocol it knows what it takes to send a pack.
+"""
 
 import base64
 import json
@@ -12,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from runcache.model import Span
 from runcache.testing.live_server import LiveServer
+from runcache.wire import native
 from runcache.wire.twirp import SERVICE_PATH, Method
 
 VERSION: Final = "5e" * 32
@@ -46,6 +50,17 @@ class Job:
         answer = self._call(Method.FIND, {"key": key, "version": VERSION})
         link: str = answer["signed_download_url"]
         return link
+
+    def reserve_pack(self, key: str) -> str:
+        """Reserve a key for a snapshot, and return where its first pack goes."""
+        connection = connect(self.origin)
+        headers = {"Authorization": f"Bearer {self.token}"}
+        wanted = native.Reserve(key, VERSION)
+        connection.request("POST", native.UPLOADS_PATH, wanted.encode(), headers)
+        reserved = native.Reserved.decode(_answer_of(connection, 201))
+        connection.close()
+        path = native.PACK_PATH.format(upload_id=reserved.upload_id, number=0)
+        return f"{self.origin.rstrip('/')}{path}"
 
     def _call(self, method: str, wanted: dict[str, Any]) -> dict[str, Any]:
         connection = connect(self.origin)

@@ -8,11 +8,13 @@ from threads that `sendfile`.
   one piece and one in 16 blocks.
 * PUT: reserve + PUT + finalize on our side, a PUT into a folder on the side of nginx. Also as 16
   blocks, eight at a time, with reserve, block list and finalize.
+* PUT of a pack, which is hashed on its way, beside our own PUT of a blob.
 * Finalizing: Put Block List + finalize, once every block was received.
 
 A saved entry is hashed in the background, and nothing is measured before that has ended.
 """
 
+import hashlib
 import shutil
 import time
 from collections import defaultdict
@@ -23,11 +25,14 @@ from pathlib import Path
 from statistics import median
 from typing import Final, TypeVar
 
+from blake3 import blake3 as Blake3  # noqa: N812  -- it is a class
+
 from benchmarks import curl, nginx
 from benchmarks.jobs import BLOB_HEADER, Job, block_ids, put_block_list, put_blocks
 from benchmarks.machine import missing, touch_memory, wait_until_idle
 from benchmarks.report import Figure, Section, at_least, at_most, speed
 from runcache.testing.live_server import LiveServer
+from runcache.wire.native import Digests
 
 MIB: Final = 1024 * 1024
 SIZE_BYTES: Final = 1024 * MIB
@@ -41,6 +46,7 @@ MANY_BLOCKS: Final = 1024
 _WHOLE: Final = at_least(0.9)
 _RANGES: Final = at_least(0.85)
 _PUT: Final = at_least(0.75)
+_PACK: Final = at_least(0.5)
 _FINALIZE: Final = at_most(50)
 
 T = TypeVar("T")
@@ -53,6 +59,8 @@ class _Bench:
     payload: Path
     nginx_url: str | None
     rounds: int
+    # Headers of a pack.
+    digests: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -70,7 +78,7 @@ def measure(folder: Path, *, quick: bool) -> Section:
     with nullcontext() if lacking else nginx.serving(folder / "nginx") as nginx_url:
         payload = folder / "nginx" / "files" / "payload"
         _make_payload(payload, size_bytes)
-        bench = _Bench(folder, payload, nginx_url, rounds)
+        bench = _Bench(folder, payload, nginx_url, rounds, _digests_of(payload))
         seconds: Seconds = defaultdict(list)
         _measure_downloads(bench, seconds)
         _measure_uploads(bench, seconds)
@@ -125,6 +133,9 @@ def _upload_ours(bench: _Bench) -> dict[str, float]:
             all_of_it, finalizing = _save_blocks(job, f"{count} blocks", bench.payload, count)
             found[f"blocks {count}"] = all_of_it
             found[f"finalize {count}"] = finalizing
+        wait_until_idle([server.process.pid])
+        headers = (f"Authorization: Bearer {job.token}", *bench.digests)
+        found["pack"] = curl.put(job.reserve_pack("snapshot"), bench.payload, *headers)
     return found
 
 
@@ -168,6 +179,7 @@ def _figures(seconds: Seconds) -> list[Figure]:
         speed("reserve + PUT + finalize", seconds["put ours"], put, _PUT),
         speed(f"the same in {BLOCKS} blocks, 8 at a time", seconds[f"blocks {BLOCKS}"], put),
         speed(f"the same in {MANY_BLOCKS} blocks", seconds[f"blocks {MANY_BLOCKS}"], put),
+        speed("PUT of a pack, beside our own PUT", seconds["pack"], seconds["put ours"], _PACK),
     ]
     for count in (BLOCKS, MANY_BLOCKS):
         value = median(seconds[f"finalize {count}"]) * 1000
@@ -198,6 +210,13 @@ def _timed() -> Iterator[list[float]]:
     started = time.perf_counter()
     yield found
     found.append(time.perf_counter() - started)
+
+
+def _digests_of(file: Path) -> tuple[str, ...]:
+    with file.open("rb") as reader:
+        sha256 = hashlib.file_digest(reader, "sha256").digest()
+    blake3 = Blake3().update_mmap(file).digest()
+    return tuple(f"{name}: {value}" for name, value in Digests(blake3, sha256).headers.items())
 
 
 def _make_payload(file: Path, size_bytes: int) -> None:
