@@ -27,7 +27,7 @@ from runcache.access import scopes_for
 from runcache.cli import console
 from runcache.config import load
 from runcache.errors import CacheError
-from runcache.model import Entry, Hit, MatchKind, Permission
+from runcache.model import Entry, EntryBlob, Hit, MatchKind, Permission
 from runcache.retention import Reason
 from runcache.server import failures
 from runcache.server.metrics import Metrics
@@ -35,6 +35,7 @@ from runcache.server.transfers import RECEIVED, SENT
 from runcache.settings import PLANNED, SETTINGS, variable_of
 from runcache.testing import LiveServer
 from runcache.wire import twirp as wire
+from runcache.wire.native import FIND_PATH
 from tests.conformance.programs import found
 from tests.documentation import (
     DOCS,
@@ -196,9 +197,10 @@ def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
     metrics.missed("octo/hello")
     metrics.saved(entry)
     metrics.damaged("blob")
+    metrics.damage_reported(entry, "digest")
     metrics.answered("/healthz", 200, 0.1)
     for kind in MatchKind:
-        metrics.found(Hit(entry, "blob", kind))
+        metrics.found(Hit(entry, (EntryBlob("blob", 1),), kind))
     for reason in Reason:
         metrics.evicted(reason, 1)
     for direction in (SENT, RECEIVED):
@@ -266,11 +268,20 @@ def kinds_of_error(kind: type[CacheError] = CacheError) -> Iterator[type[CacheEr
 
 def test_the_table_of_errors_has_every_error_with_its_answers() -> None:
     documented = [
-        (only_code(row["error"]), *(row[name] for name in ("v2", "v1", "links", "REST", "exit")))
+        (
+            only_code(row["error"]),
+            *(row[name] for name in ("v2", "v1", "links", "REST", "native", "exit")),
+        )
         for row in table("errors.md", "error", "when")
     ]
 
-    tables = (failures.TWIRP, failures.ARTIFACTCACHE, failures.AZURE_BLOB, failures.GITHUB_REST)
+    tables = (
+        failures.TWIRP,
+        failures.ARTIFACTCACHE,
+        failures.AZURE_BLOB,
+        failures.GITHUB_REST,
+        failures.NATIVE,
+    )
     actual = []
     for kind in kinds_of_error():
         error = kind.__new__(kind)  # its class alone decides
@@ -291,8 +302,10 @@ def test_the_table_of_exit_codes_has_every_exit_code() -> None:
         console.DONE,
         console.FAILED,
         console.WRONG_USAGE,
+        console.MISSED,
         console.DAMAGE_FOUND,
         console.NOT_PERMITTED,
+        console.UNREACHABLE,
         console.INTERRUPTED,
     }
 
@@ -340,6 +353,7 @@ def test_the_bodies_of_errors_look_as_documented(tmp_path: Path) -> None:
         "v1": ("POST", "/_apis/artifactcache/caches"),
         "links": ("PUT", "/devstoreaccount1/actions-cache/unsigned"),
         "REST": ("GET", "/nothing"),
+        "native": ("POST", FIND_PATH),
     }
 
     with LiveServer(tmp_path / "data") as server:
