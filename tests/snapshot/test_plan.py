@@ -1,6 +1,6 @@
 """What a restore has to do, decided from what is on the disk."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from runcache.progress import Silence
@@ -11,8 +11,8 @@ from tests.snapshot.saved import saved
 
 TREE: Tree = {
     b"": Folder(),
-    b"a": Folder(),
-    b"a/b": Folder(),
+    b"a": Folder(0o500),
+    b"a/b": Folder(0o750),
     b"a/b/file": File(b"text"),
     b"a/b/file 2": File(b"text"),
     b"empty": File(b""),
@@ -20,7 +20,7 @@ TREE: Tree = {
 }
 
 
-def planned(tmp_path: Path, here: Tree, there: Iterable[tuple[int, bytes]] = ()) -> Plan:
+def planned(tmp_path: Path, here: Tree, there: Collection[tuple[int, bytes]] = ()) -> Plan:
     manifest = saved(tmp_path, TREE).manifest
     root = plant(tmp_path / "root", here) if here else tmp_path / "root"
     found = compare(manifest, [bytes(root)], None, verify=False, progress=Silence(), threads=1)
@@ -34,13 +34,13 @@ def test_nothing_is_to_be_done_where_everything_is_right(tmp_path: Path) -> None
 def test_everything_is_to_be_done_where_nothing_is(tmp_path: Path) -> None:
     todo = planned(tmp_path, {})
 
-    assert todo.folders == [(0, b"", 0o700), (0, b"a", 0o700), (0, b"a/b", 0o700)]
+    assert todo.folders == [(0, b"", 0o755), (0, b"a", 0o700), (0, b"a/b", 0o750)]
     assert todo.hollow == [5]
     assert todo.fetched == {3: 1, 4: 1}
     assert todo.links == [6]
     (wanted,) = todo.ranges
     ((_, (piece,)),) = wanted.frames
-    assert piece.uses == [(3, 0), (4, 0)]
+    assert piece == (0, [(3, 0), (4, 0)])
 
 
 def test_what_is_only_untidy_is_not_fetched(tmp_path: Path) -> None:

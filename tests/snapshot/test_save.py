@@ -1,8 +1,8 @@
 """What a save reads, stores and shares."""
 
 import os
+import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -263,27 +263,28 @@ def test_progress_adds_up_to_the_whole(tmp_path: Path) -> None:
         assert (progress.files, progress.size_bytes) == (301, total_bytes)
 
 
-class Meddling(MemorySink):
-    """Does something once, when the first pack leaves, at which time files are still read."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self._act: Callable[[], object] | None = act
-        self._lock = threading.Lock()
-
-    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
-        with self._lock:
-            if self._act is not None:
-                self._act()
-                self._act = None
-        return super().put(number, body, blake3=blake3, sha256=sha256)
-
-
 def test_an_error_of_the_sink_ends_the_save(tmp_path: Path) -> None:
     root = plant(tmp_path / "root", {b"%d" % n: File(random_bytes(n, 20 * MIB)) for n in range(6)})
 
     with pytest.raises(ConnectionError, match="the sink is gone"):
         save([bytes(root)], sink=MemorySink(fail_at=1))
+
+
+def test_an_interrupted_save_ends_at_once(tmp_path: Path) -> None:
+    class Interrupting(MemorySink):
+        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+            if number == 0:
+                signal.raise_signal(signal.SIGINT)
+            has_ended.wait()
+            return super().put(number, body, blake3=blake3, sha256=sha256)
+
+    has_ended = threading.Event()
+    root = plant(tmp_path / "root", {b"%d" % n: File(random_bytes(n, 20 * MIB)) for n in range(6)})
+
+    with pytest.raises(KeyboardInterrupt):
+        save([bytes(root)], sink=Interrupting())
+
+    has_ended.set()
 
 
 def test_an_error_of_the_sink_leaves_the_index_as_it_was(tmp_path: Path) -> None:

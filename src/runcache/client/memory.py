@@ -44,7 +44,8 @@ class Memory:
             except BaseException:
                 draft.unlink(missing_ok=True)
                 raise
-            _forget(os.scandir(self._folder), before=time.time() - _FORGET_AFTER_SECONDS)
+            with os.scandir(self._folder) as entries:
+                _forget(entries, before=time.time() - _FORGET_AFTER_SECONDS)
 
     def _file(self, version: str, folder: Path) -> Path:
         named = "\0".join((self._place, version, str(folder)))

@@ -56,6 +56,8 @@ def compare(
     found = Comparison([State.ABSENT] * len(manifest.names))
     with Crew("compare", threads, lambda: _Reader(manifest, found, progress)) as crew:
         for root, records in manifest.roots():
+            if _lstat(roots[root]) is None:
+                continue
             known = RootIndex({}) if index is None or verify else index.load(roots[root])
             unsure = _Look(manifest, found, roots[root], known).at(records)
             found.files_read += len(unsure)
@@ -183,7 +185,8 @@ def tidiness(manifest: Manifest, record: int, stat: os.stat_result) -> State:
 def content_of(manifest: Manifest, record: int) -> bytes:
     """Return the content id of a file that is not empty."""
     digests = manifest.chunks.digests
-    return content_id([digests[chunk] for chunk in manifest.chunks_of(record)])
+    chunks = manifest.chunks_of(record)
+    return digests[chunks[0]] if len(chunks) == 1 else content_id([digests[c] for c in chunks])
 
 
 def _lstat(path: bytes) -> os.stat_result | None:

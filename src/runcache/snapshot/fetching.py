@@ -18,18 +18,11 @@ RANGE_BYTES: Final = 4 * MIB
 _JOINED_GAP_BYTES: Final = 64 * KIB
 
 
-class Use(NamedTuple):
-    """Where a chunk belongs: in which file, from which byte on."""
+Use = tuple[int, int]
+"""Where a chunk belongs: in which record, from which byte on."""
 
-    record: int
-    offset: int
-
-
-class Piece(NamedTuple):
-    """A chunk, and all the places where it belongs."""
-
-    chunk: int
-    uses: Sequence[Use]
+Piece = tuple[int, list[Use]]
+"""A chunk, and all the places where it belongs."""
 
 
 class Range(NamedTuple):
@@ -46,20 +39,32 @@ def ranges_of(manifest: Manifest, records: Iterable[int]) -> list[Range]:
 
     The long chunks of zeros in sparse files are not: they become holes.
     """
-    digests, lengths = manifest.chunks.digests, manifest.chunks.lengths
-    zeros = digest_of_zeros()
+    contents, content_starts = manifest.contents, manifest.content_starts
+    lengths, frame_of = manifest.chunks.lengths, manifest.chunks.frames
     uses: dict[int, list[Use]] = {}
     for record in records:
         offset = 0
-        for chunk in manifest.chunks_of(record):
-            if digests[chunk] != zeros:
-                uses.setdefault(chunk, []).append(Use(record, offset))
+        for chunk in contents[content_starts[record] : content_starts[record + 1]]:
+            if chunk in uses:
+                uses[chunk].append((record, offset))
+            else:
+                uses[chunk] = [(record, offset)]
             offset += lengths[chunk]
+    zeros = zeros_in(manifest)
+    if zeros is not None:
+        uses.pop(zeros, None)
     frames: dict[int, list[Piece]] = {}
     for chunk in sorted(uses):
-        frame = manifest.chunks.frames[chunk]
-        frames.setdefault(frame, []).append(Piece(chunk, uses[chunk]))
+        frames.setdefault(frame_of[chunk], []).append((chunk, uses[chunk]))
     return list(_joined(manifest, frames))
+
+
+def zeros_in(manifest: Manifest) -> int | None:
+    """Return the number of the long chunk of zeros, if there is one."""
+    try:
+        return manifest.chunks.digests.index(digest_of_zeros())
+    except ValueError:
+        return None
 
 
 def _joined(manifest: Manifest, frames: dict[int, list[Piece]]) -> Iterator[Range]:
@@ -108,42 +113,45 @@ class Fetcher:
 
 
 class Opener:
-    """Uncompresses frames, and believes nothing of what is in them but what has its digest."""
+    """Uncompresses the frames of ranges, and verifies what is in them. For one thread."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self._decompressor = zstandard.ZstdDecompressor()
 
-    def pieces_in(
-        self, fetched: Range, data: memoryview
-    ) -> Iterator[tuple[memoryview, Sequence[Use]]]:
-        """Yield the contents of each piece of a range, with the places where they belong.
+    def contents_of(self, frame: int, fetched: Range, data: memoryview) -> memoryview:
+        """Return what a frame of a range holds, of which nothing is to be believed yet.
 
         Raises:
-            BrokenEntry: the contents are not what was saved.
+            BrokenEntry: it is not even as long as it must be.
         """
-        chunks, frames = self._manifest.chunks, self._manifest.frames
-        for frame, pieces in fetched.frames:
-            start = frames.starts[frame] - fetched.start
-            contents = self._contents(frame, data[start : start + frames.sizes[frame]])
-            if contents is None:
-                raise BrokenEntry(f"`{fetched.pack}` is damaged at byte {frames.starts[frame]}")
-            for chunk, uses in pieces:
-                at = chunks.starts[chunk]
-                piece = contents[at : at + chunks.lengths[chunk]]
-                if digest_of(piece) != chunks.digests[chunk]:
-                    raise BrokenEntry(f"`{fetched.pack}` is damaged at byte {frames.starts[frame]}")
-                yield piece, uses
-
-    def _contents(self, frame: int, data: memoryview) -> memoryview | None:
-        """Return what a frame holds, or `None` if it cannot be what was saved."""
-        length = self._manifest.frames.lengths[frame]
-        if len(data) == length:
-            return data
+        frames = self._manifest.frames
+        start, length = frames.starts[frame] - fetched.start, frames.lengths[frame]
+        stored = data[start : start + frames.sizes[frame]]
+        if len(stored) == length:
+            return stored
         try:
             # Who trusts a wrong header makes as much room as it says.
-            if zstandard.frame_content_size(data) != length:
-                return None
-            return memoryview(self._decompressor.decompress(data, allow_extra_data=False))
-        except zstandard.ZstdError:
-            return None
+            if zstandard.frame_content_size(stored) == length:
+                return memoryview(self._decompressor.decompress(stored, allow_extra_data=False))
+        except zstandard.ZstdError as exc:
+            raise self._damage(frame, fetched) from exc
+        raise self._damage(frame, fetched)
+
+    def verified(self, chunk: int, frame: int, fetched: Range, contents: memoryview) -> memoryview:
+        """Return a chunk that is in the contents of a frame.
+
+        Raises:
+            BrokenEntry: it is not what was saved.
+        """
+        chunks = self._manifest.chunks
+        start = chunks.starts[chunk]
+        found = contents[start : start + chunks.lengths[chunk]]
+        if digest_of(found) != chunks.digests[chunk]:
+            raise self._damage(frame, fetched)
+        return found
+
+    def _damage(self, frame: int, fetched: Range) -> BrokenEntry:
+        return BrokenEntry(
+            f"`{fetched.pack}` is damaged at byte {self._manifest.frames.starts[frame]}"
+        )

@@ -108,9 +108,10 @@ class FileIndex:
 
     def _forget_unused(self) -> None:
         oldest = time.time() - _UNUSED_SECONDS
-        for entry in os.scandir(self._folder):
-            if entry.name.endswith((_SUFFIX, ".new")) and entry.stat().st_mtime < oldest:
-                Path(entry).unlink(missing_ok=True)
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if entry.name.endswith((_SUFFIX, ".new")) and entry.stat().st_mtime < oldest:
+                    Path(entry).unlink(missing_ok=True)
 
 
 def _transposed(stamps: Iterable[Stamp]) -> Sequence[Sequence[int]]:

@@ -4,17 +4,19 @@ If anything fails, whatever was not there before is removed again.
 """
 
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from queue import SimpleQueue
+from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass, field
 from stat import S_ISDIR
+from threading import Lock
 from typing import Final
 
 from runcache.errors import FileUnwritable, PartlyRestored
 from runcache.progress import Progress
 from runcache.snapshot.comparison import Comparison
 from runcache.snapshot.crew import Crew
-from runcache.snapshot.fetching import Fetcher, Opener, Range
+from runcache.snapshot.fetching import Fetcher, Opener, Piece, Range
 from runcache.snapshot.ledger import Ledger
+from runcache.snapshot.limits import KIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.packs import PackSource
 from runcache.snapshot.plan import Plan
@@ -22,6 +24,8 @@ from runcache.snapshot.scan import shown
 from runcache.snapshot.targets import opened
 from runcache.snapshot.writing import Writer
 
+# The pieces of large files are longer, but for the last one.
+_SMALL_BYTES: Final = 64 * KIB
 # So many more threads fetch than write: they wait for the network, while the others work.
 _WAITING_THREADS: Final = 2
 
@@ -89,61 +93,71 @@ def _fetch_all(
     ranges: Sequence[Range], ledger: Ledger, source: PackSource, progress: Progress, threads: int
 ) -> None:
     """Fetch and write all ranges; in the end nothing is written any more, come what may."""
-    writers = [Writer(ledger) for _ in range(threads)]
-    idle: SimpleQueue[Writer | None] = SimpleQueue()
-    for writer in writers:
-        idle.put(writer)
+    shared = _Shared(ledger, source, progress)
     count = min(len(ranges), threads + _WAITING_THREADS)
-    crew: Crew[Range] = Crew(
-        "restore", count, lambda: _Fetching(ledger.manifest, source, idle, crew, progress)
-    )
+    crew: Crew[Range] = Crew("restore", count, lambda: _Fetching(shared, crew))
     try:
         with crew:
             for wanted in ranges:
                 crew.give(wanted)
     finally:
-        for writer in writers:
-            idle.get()
-            writer.close()
-        # Who has waited for the network until now finds that it is too late.
-        for _ in range(count):
-            idle.put(None)
+        shared.end()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the threads that fetch have in common, and what each of them has.
+
+    Of small files one thread writes at a time: of two that do, each would wait for the interpreter
+    after every call to the disk, and both together would take longer. The others uncompress.
+    """
+
+    ledger: Ledger
+    source: PackSource
+    progress: Progress
+    small_files: Lock = field(default_factory=Lock)
+    writers: list[tuple[Lock, Writer]] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Wait until nobody writes. Who waits for the network, finds later that it is too late."""
+        for is_writing, writer in self.writers:
+            with is_writing:
+                writer.close()
 
 
 class _Fetching:
-    """One of the threads that fetch, and write when one of the writers is idle."""
+    """One of the threads that fetch, uncompress, verify and write."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        source: PackSource,
-        idle: "SimpleQueue[Writer | None]",
-        crew: Crew[Range],
-        progress: Progress,
-    ) -> None:
-        self._fetcher = Fetcher(source)
-        self._opener = Opener(manifest)
-        self._idle = idle
+    def __init__(self, shared: _Shared, crew: Crew[Range]) -> None:
+        self._shared = shared
         self._crew = crew
-        self._progress = progress
+        self._fetcher = Fetcher(shared.source)
+        self._opener = Opener(shared.ledger.manifest)
+        self._writer = Writer(shared.ledger)
+        self._is_writing = Lock()
+        shared.writers.append((self._is_writing, self._writer))
 
     def __call__(self, wanted: Range) -> None:
         """Fetch and write a range."""
         data = self._fetcher.fetch(wanted)
-        writer = self._idle.get()
-        if writer is None:
-            return
+        for frame, pieces in wanted.frames:
+            contents = self._opener.contents_of(frame, wanted, data)
+            are_small = len(contents) < _SMALL_BYTES * len(pieces)
+            with self._is_writing, self._shared.small_files if are_small else nullcontext():
+                self._write(frame, pieces, wanted, contents)
+
+    def _write(
+        self, frame: int, pieces: Sequence[Piece], wanted: Range, contents: memoryview
+    ) -> None:
         files = size_bytes = 0
-        try:
-            for piece, uses in self._opener.pieces_in(wanted, data):
-                if self._crew.has_ended:
-                    return
-                writer.write(piece, uses)
-                files += sum(not use.offset for use in uses)
-                size_bytes += len(piece) * len(uses)
-        finally:
-            self._idle.put(writer)
-        self._progress.advance(files=files, size_bytes=size_bytes)
+        for chunk, uses in pieces:
+            if self._crew.has_ended:
+                return
+            piece = self._opener.verified(chunk, frame, wanted, contents)
+            self._writer.write(piece, uses)
+            size_bytes += len(piece) * len(uses)
+            files += sum(not offset for _, offset in uses)
+        self._shared.progress.advance(files=files, size_bytes=size_bytes)
 
 
 def _finish(todo: Plan, ledger: Ledger) -> None:

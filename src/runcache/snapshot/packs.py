@@ -1,7 +1,8 @@
 """Packs: frames behind one another, which leave as soon as there are enough, and come in ranges."""
 
 import hashlib
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Final, NamedTuple, Protocol
 
@@ -111,13 +112,21 @@ class Packer:
             for thread in self._threads:
                 thread.join()
             self._raise_error()
+            self._let_go()
             return self._packs
 
     def abandon(self) -> None:
         """Put nothing more, and let nobody wait for that; what is being put is put."""
         self._error = self._error or RuntimeError("the packs are abandoned")
+        self._let_go()
         self._free.put(None)
         self._end_threads()
+
+    def _let_go(self) -> None:
+        # The buffers are long, and the collector may come late.
+        with suppress(Empty):
+            while True:
+                self._free.get_nowait()
 
     def _end_threads(self) -> None:
         for _ in self._threads:
@@ -150,7 +159,8 @@ class Packer:
                     self._packs[draft.number] = self._put(draft)
             except BaseException as exc:  # noqa: BLE001  -- it is raised where frames come from
                 self._error = exc
-            self._free.put(draft.buffer)
+            self._free.put(draft.buffer if self._error is None else None)
+            del draft
 
     def _put(self, draft: _Draft) -> Pack:
         body = memoryview(draft.buffer)[: draft.size_bytes]

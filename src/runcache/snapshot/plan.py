@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from stat import S_ISDIR, S_ISLNK, S_ISREG
+from stat import S_IRWXU, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
 
 from runcache.snapshot.comparison import Comparison, State
-from runcache.snapshot.fetching import Range, ranges_of
+from runcache.snapshot.fetching import Range, ranges_of, zeros_in
+from runcache.snapshot.limits import PERMISSIONS
 from runcache.snapshot.manifest import Manifest
 
-# A folder is filled before it gets its own permissions; one that no record names, keeps these.
-_PRIVATE: Final = 0o700
+# What a folder gets that no record names, as far as the umask allows.
 _ORDINARY: Final = 0o777
 
 _TO_WRITE: Final = frozenset({State.ABSENT, State.WRONG, State.OBSTRUCTED})
@@ -20,7 +20,8 @@ _TO_WRITE: Final = frozenset({State.ABSENT, State.WRONG, State.OBSTRUCTED})
 class Plan:
     """What has to be done, by the numbers of records.
 
-    `folders` are to be made in this order, each with its root, name and first permissions.
+    `folders` are to be made in this order, each with its root, name, and permissions with which it
+    can be filled.
     `hollow` files consist of nothing but zeros, if anything. `fetched` has all other files to be
     written, with the number of chunks that come for each. `untidy` are files and links of which
     only permissions or time are wrong, `untidy_folders` likewise. `extras` are to be removed in
@@ -40,29 +41,33 @@ class Plan:
         return any(getattr(self, name) for name in self.__slots__)
 
 
-def plan(manifest: Manifest, found: Comparison, there: Iterable[tuple[int, bytes]]) -> Plan:
+def plan(manifest: Manifest, found: Comparison, there: Collection[tuple[int, bytes]]) -> Plan:
     """Return what has to be done; `there` is what would be saved now, if the rest has to go."""
     to_write = [record for record, state in enumerate(found.states) if state in _TO_WRITE]
     modes = manifest.modes
     files = [record for record in to_write if S_ISREG(modes[record])]
-    ranges = ranges_of(manifest, files)
-    fetched: dict[int, int] = {}
-    for wanted in ranges:
-        for _, pieces in wanted.frames:
-            for piece in pieces:
-                for use in piece.uses:
-                    fetched[use.record] = fetched.get(use.record, 0) + 1
+    fetched = _chunk_counts(manifest, files)
     untidy = [record for record, state in enumerate(found.states) if state is State.UNTIDY]
     return Plan(
         folders=_folders(manifest, to_write),
         hollow=[record for record in files if record not in fetched],
         fetched=fetched,
-        ranges=ranges,
+        ranges=ranges_of(manifest, fetched),
         links=[record for record in to_write if S_ISLNK(modes[record])],
         untidy=[record for record in untidy if not S_ISDIR(modes[record])],
         untidy_folders=[record for record in untidy if S_ISDIR(modes[record])],
         extras=_extras(manifest, there),
     )
+
+
+def _chunk_counts(manifest: Manifest, files: Iterable[int]) -> dict[int, int]:
+    """Return how many chunks come for each file, for those of which any does."""
+    starts, zeros = manifest.content_starts, zeros_in(manifest)
+    counts = {record: starts[record + 1] - starts[record] for record in files}
+    if zeros is not None:
+        for record in counts:
+            counts[record] -= list(manifest.chunks_of(record)).count(zeros)
+    return {record: count for record, count in counts.items() if count}
 
 
 def _folders(manifest: Manifest, to_write: Collection[int]) -> list[tuple[int, bytes, int]]:
@@ -73,7 +78,7 @@ def _folders(manifest: Manifest, to_write: Collection[int]) -> list[tuple[int, b
         names = [manifest.names[record] for record in records if record in wanted]
         recorded = {manifest.names[record] for record in records if S_ISDIR(manifest.modes[record])}
         modes = {
-            manifest.names[record]: _PRIVATE
+            manifest.names[record]: manifest.modes[record] & PERMISSIONS | S_IRWXU
             for record in records
             if record in wanted and S_ISDIR(manifest.modes[record])
         }
@@ -95,7 +100,9 @@ def parents_of(names: Iterable[bytes]) -> set[bytes]:
     return parents
 
 
-def _extras(manifest: Manifest, there: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+def _extras(manifest: Manifest, there: Collection[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    if not there:
+        return []
     needed, replacing = [], []
     for _, records in manifest.roots():
         names = {manifest.names[record] for record in records}

@@ -1,10 +1,11 @@
 """Files become frames: read, named, and compressed unless they are known, by several threads."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from stat import S_ISREG
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import Final, NamedTuple
 
 import zstandard
@@ -19,7 +20,7 @@ from runcache.snapshot.scan import OPEN_FLAGS, Found, describe, fill, shown, sta
 from runcache.snapshot.sharing import Frame, Spot
 
 FRAME_BYTES: Final = 512 * KIB
-"""From this length on a frame of several chunks is complete."""
+"""From this length on a frame of small files is complete."""
 
 _BLOCK_BYTES: Final = 2 * MIB
 _WAITING_BLOCKS: Final = 2
@@ -42,25 +43,32 @@ class Item:
 
 
 class Block(NamedTuple):
-    """Chunks of a large file that are to be named; `digests` is where the names go from `first`."""
+    """A part of a large file, and how long its chunks are; their names go to `digests[first:]`."""
 
-    chunks: list[memoryview]
+    data: memoryview
+    lengths: list[int]
     digests: list[bytes]
     first: int
 
 
-Task = list[Item] | Block
+Task = list[Item] | Item | Block
+"""Small files that are neighbours, a large one, or a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What all threads of a save share. `spots` knows every chunk that is stored, or will be."""
+    """What all threads of a save share. `spots` knows every chunk that is stored, or will be.
+
+    Small files are read by one thread at a time: of two that do, each would wait for the
+    interpreter after every call to the disk. The others compress.
+    """
 
     spots: dict[bytes, Spot]
     packer: Packer
     level: int
     progress: Progress
     warn: Callable[[str], None]
+    small_files: Lock = field(default_factory=Lock)
     room_for_blocks: Semaphore = field(default_factory=lambda: Semaphore(_WAITING_BLOCKS))
 
     def crew(self, threads: int) -> Crew[Task]:
@@ -83,19 +91,30 @@ class Reader:
 
     def __call__(self, task: Task) -> None:
         """Do a task."""
-        if isinstance(task, Block):
-            self._store_block(task)
-            self._reading.room_for_blocks.release()
-            return
-        small_bytes = 0
-        for item in task:
-            if self._crew.has_ended:
-                return
-            self._read(item)
-            if not _is_large(item):
-                small_bytes += item.found.size_bytes
-        self._complete_frame()
-        self._reading.progress.advance(files=len(task), size_bytes=small_bytes)
+        match task:
+            case Block():
+                self._store_block(task)
+                self._reading.room_for_blocks.release()
+            case Item():
+                self._read(task)
+                self._reading.progress.advance(files=1)
+            case _:
+                self._read_small_files(task)
+
+    def _read_small_files(self, items: Iterable[Item]) -> None:
+        left = deque(items)
+        while left and not self._crew.has_ended:
+            files = size_bytes = 0
+            with self._reading.small_files:
+                while left and self._used_bytes < FRAME_BYTES:
+                    item = left.popleft()
+                    self._read(item)
+                    files += 1
+                    size_bytes += item.found.size_bytes
+            if self._used_bytes:
+                self._store(self._frame, self._buffer[: self._used_bytes])
+                self._frame, self._used_bytes = new_frame(), 0
+            self._reading.progress.advance(files=files, size_bytes=size_bytes)
 
     def _read(self, item: Item) -> None:
         """Read a file, again if it changed meanwhile; at last, take it as it is."""
@@ -117,7 +136,7 @@ class Reader:
         found = item.found
         descriptor = _opened(found.path)
         try:
-            if _is_large(item):
+            if found.size_bytes > CUT_ABOVE_BYTES:
                 item.digests, read_bytes = self._read_large(descriptor)
             else:
                 item.digests, read_bytes = self._read_small(descriptor, found.size_bytes)
@@ -140,8 +159,6 @@ class Reader:
         digest = digest_of(view[:read_bytes])
         if self._claim(digest, self._frame, self._used_bytes, read_bytes):
             self._used_bytes += read_bytes
-            if self._used_bytes >= FRAME_BYTES:
-                self._complete_frame()
         return (digest,), read_bytes
 
     def _read_large(self, descriptor: int) -> tuple[list[bytes], int]:
@@ -157,10 +174,10 @@ class Reader:
             read_bytes += count
             is_end = count < _BLOCK_BYTES
             data = buffer[: len(rest) + count]
-            chunks = self._cutter.cut(data, is_end=is_end)
-            rest = data[sum(map(len, chunks)) :]
-            block = Block(chunks, digests, len(digests))
-            digests += [b""] * len(chunks)
+            lengths = list(map(len, self._cutter.cut(data, is_end=is_end)))
+            rest = data[sum(lengths) :]
+            block = Block(data, lengths, digests, len(digests))
+            digests += [b""] * len(lengths)
             if self._reading.room_for_blocks.acquire(blocking=False):
                 self._crew.give(block, at_once=True)
             else:
@@ -168,13 +185,22 @@ class Reader:
         return digests, read_bytes
 
     def _store_block(self, block: Block) -> None:
-        for number, chunk in enumerate(block.chunks, start=block.first):
-            digest = digest_of(chunk)
+        """Name the chunks, and store those together that are new and neighbours."""
+        frame, start, end = new_frame(), 0, 0
+        for number, length in enumerate(block.lengths, start=block.first):
+            digest = digest_of(block.data[end : end + length])
             block.digests[number] = digest
-            frame = new_frame()
-            if self._claim(digest, frame, 0, len(chunk)):
-                self._store(frame, chunk)
-        self._reading.progress.advance(size_bytes=sum(map(len, block.chunks)))
+            is_new = self._claim(digest, frame, end - start, length)
+            if is_new:
+                end += length
+            if end > start and (not is_new or end - start >= FRAME_BYTES):
+                self._store(frame, block.data[start:end])
+                frame, start = new_frame(), end
+            if not is_new:
+                start = end = end + length
+        if end > start:
+            self._store(frame, block.data[start:end])
+        self._reading.progress.advance(size_bytes=end)
 
     def _claim(self, digest: bytes, frame: Frame, start: int, length: int) -> bool:
         """Say whether this thread has to store a chunk, since nobody has or will."""
@@ -184,11 +210,6 @@ class Reader:
             # A base lies: the same digest means the same bytes.
             spots[digest] = known = spot
         return known is spot
-
-    def _complete_frame(self) -> None:
-        if self._used_bytes:
-            self._store(self._frame, self._buffer[: self._used_bytes])
-            self._frame, self._used_bytes = new_frame(), 0
 
     def _store(self, frame: Frame, contents: memoryview) -> None:
         data: bytes | memoryview = self._compressor.compress(contents)
@@ -223,10 +244,6 @@ def _filled(descriptor: int, buffer: memoryview) -> int:
 def new_frame() -> Frame:
     """Return a frame that is not stored yet."""
     return Frame(-1, 0, 0, 0)
-
-
-def _is_large(item: Item) -> bool:
-    return item.found.size_bytes > CUT_ABOVE_BYTES
 
 
 def _is_file(path: bytes) -> bool:

@@ -64,7 +64,7 @@ def restore(
     progress.phase("compare", total_files=files, total_bytes=manifest.size_bytes)
     found = compare(manifest, roots, index, verify=verify, progress=progress, threads=threads)
     there = () if exact is None else scan(roots, exact, lambda _: None)
-    todo = plan(manifest, found, ((item.root, item.name) for item in there))
+    todo = plan(manifest, found, [(item.root, item.name) for item in there])
     removed = 0
     if todo:
         done = materialize(todo, manifest, roots, found, source, progress, threads)

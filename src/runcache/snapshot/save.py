@@ -4,7 +4,7 @@ Scanning, reading, compressing and sending go on at the same time.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from stat import S_ISREG
 from typing import Final
@@ -75,8 +75,10 @@ def save(
         known = _Known(roots, index, bases, reading.spots)
         with reading.crew(threads) as crew:
             items = _read(scan(roots, selection, warnings.append), known, crew, progress)
-        with reading.crew(threads) as crew:
-            _read_again(items, reading.spots, crew)
+        unwanted = _unwanted(items, reading.spots)
+        if unwanted:
+            with reading.crew(threads) as crew:
+                _read_again(items, unwanted, crew)
         packs = packer.finish()
     except BaseException:
         packer.abandon()
@@ -155,18 +157,23 @@ def _read(
     return items
 
 
-def _read_again(items: Iterable[Item], spots: dict[bytes, Spot], crew: Crew[Task]) -> None:
-    """Let the crew read those files whose packs are not worth sharing, so that they are stored."""
+def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot]) -> set[bytes]:
+    """Return the chunks in packs that are not worth sharing, and forget where they are."""
     used = {digest for item in items for digest in item.digests}
     left = packs_to_leave(spots[digest] for digest in used)
     if not left:
-        return
+        return set()
     unwanted = {digest for digest, spot in spots.items() if spot.frame.pack in left}
     for digest in unwanted:
         del spots[digest]
+    return unwanted
+
+
+def _read_again(items: Iterable[Item], unwanted: Collection[bytes], crew: Crew[Task]) -> None:
+    """Let the crew read the files that have such chunks, so that they are stored anew."""
     tasks = _Tasks(crew)
     for item in items:
-        if not unwanted.isdisjoint(item.digests):
+        if any(digest in unwanted for digest in item.digests):
             tasks.add(item)
     tasks.hand_out()
 
@@ -183,7 +190,7 @@ class _Tasks:
         """Add a file; large ones are tasks of their own."""
         item.is_read = True
         if item.found.size_bytes > CUT_ABOVE_BYTES:
-            self._crew.give([item])
+            self._crew.give(item)
             return
         self._items.append(item)
         self._size_bytes += item.found.size_bytes

@@ -29,6 +29,14 @@ def staging_in(folder: int) -> Iterator[int]:
         os.close(descriptor)
 
 
+def umask_in(folder: int) -> int:
+    """Return the permissions that new files in a folder do not get, though they are asked for."""
+    os.mkdir(b"umask", 0o777, dir_fd=folder)
+    mode = os.stat(b"umask", dir_fd=folder).st_mode
+    os.rmdir(b"umask", dir_fd=folder)
+    return ~mode & 0o777
+
+
 def remove_left_over(path: bytes) -> None:
     """Remove what killed restores have left in a folder, as far as that is possible."""
     with suppress(OSError):

@@ -16,9 +16,10 @@ from typing import Final
 from runcache.errors import FileUnwritable
 from runcache.snapshot.comparison import Comparison, State
 from runcache.snapshot.folders import Folders, remove
+from runcache.snapshot.limits import PERMISSIONS
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.scan import shown
-from runcache.snapshot.staging import staging_in
+from runcache.snapshot.staging import staging_in, umask_in
 
 _PARENT_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # What a root is called in a hidden folder until it appears.
@@ -33,14 +34,15 @@ class Target:
     """A root as it is restored.
 
     It is called `base` in the folder `parent`. In the folder `staging` files are made, or, if it is
-    fresh, the root, which may replace something. `changed_modes` has the permissions of folders
-    that had to be made writable.
+    fresh, the root, which may replace something; `umask` are permissions that they do not get by
+    being made. `changed_modes` has the permissions of folders that had to be made writable.
     """
 
     path: bytes
     parent: int
     base: bytes
     staging: int | None = None
+    umask: int = PERMISSIONS
     is_fresh: bool = False
     replaces: bool = False
     has_appeared: bool = False
@@ -120,6 +122,7 @@ def _opened(
         target.context.callback(folders.close)
         place = folders.open(b"")
     target.staging = target.context.enter_context(staging_in(place))
+    target.umask = umask_in(target.staging)
     target.is_fresh = is_folder and not has_folder
     target.replaces = target.is_fresh and os.path.lexists(path)
     return target

@@ -21,6 +21,7 @@ from runcache.snapshot.limits import PERMISSIONS
 from runcache.snapshot.scan import STAGING_PREFIX, shown, stamp_in
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE_NEW: Final = _CREATE | os.O_EXCL
 _PRIVATE: Final = 0o600
 
 
@@ -62,18 +63,27 @@ class Writer:
 
     def write_file(self, record: int, contents: bytes | memoryview) -> None:
         """Write a file that has these contents, and zeros behind them up to its size."""
-        root = self._ledger.root_of(record)
+        ledger, manifest = self._ledger, self._manifest
+        root, mtime_ns = ledger.root_of(record), manifest.mtimes_ns[record]
+        mode, size_bytes = manifest.modes[record] & PERMISSIONS, manifest.sizes[record]
+        # Thousands of small files are written: neither a call to the disk nor to a function more
+        # than there must be.
         try:
             folder, draft = self._draft_of(root, record)
-            descriptor = os.open(draft, _CREATE | os.O_EXCL, _PRIVATE, dir_fd=folder)
+            descriptor = os.open(draft, _CREATE_NEW, mode, dir_fd=folder)
             try:
+                if len(contents) < size_bytes:
+                    os.ftruncate(descriptor, size_bytes)
                 _write_at(descriptor, contents, 0)
-                self._settle(record, descriptor)
+                if mode & ledger.target(root).umask:
+                    os.fchmod(descriptor, mode)
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+                ledger.stamps[record] = stamp_in(os.fstat(descriptor))
             finally:
                 os.close(descriptor)
             self._appear(root, record)
-        except OSError as exc:  # as `_naming` does, which would take as long as to write the file
-            raise self._failure(root, self._manifest.names[record], exc) from exc
+        except OSError as exc:
+            raise self._failure(root, manifest.names[record], exc) from exc
 
     def write_link(self, record: int) -> None:
         """Make a link."""
@@ -100,13 +110,15 @@ class Writer:
     def tidy_folder(self, record: int) -> None:
         """Give a folder its permissions and its time; then nothing below it may be opened."""
         root, name = self._ledger.root_of(record), self._manifest.names[record]
-        mtime_ns = self._manifest.mtimes_ns[record]
+        mode, mtime_ns = self._manifest.modes[record], self._manifest.mtimes_ns[record]
         with self._naming(root, name):
-            folder = self.folders(root).open(name)
-            # A folder keeps the bits that its file system or its owner gave it.
-            special = S_IMODE(os.fstat(folder).st_mode) & ~PERMISSIONS
-            os.fchmod(folder, self._manifest.modes[record] & PERMISSIONS | special)
-            os.utime(folder, ns=(mtime_ns, mtime_ns))
+            parent, part = self.folders(root).place(name)
+            former = os.stat(part, dir_fd=parent, follow_symlinks=False).st_mode
+            os.utime(part, ns=(mtime_ns, mtime_ns), dir_fd=parent, follow_symlinks=False)
+            if (former ^ mode) & PERMISSIONS:
+                # A folder keeps the bits that its file system or its owner gave it.
+                special = S_IMODE(former) & ~PERMISSIONS
+                os.fchmod(self.folders(root).open(name), mode & PERMISSIONS | special)
 
     def reset_folder(self, root: int, name: bytes) -> None:
         """Take back a permission to write to a folder, if it is still there, and got one."""
@@ -150,7 +162,11 @@ class Writer:
                     self._ledger.missing[record] -= 1
                     is_complete = not self._ledger.missing[record]
                 if is_complete:
-                    self._settle(record, descriptor)
+                    os.ftruncate(descriptor, self._manifest.sizes[record])
+                    os.fchmod(descriptor, self._manifest.modes[record] & PERMISSIONS)
+                    mtime_ns = self._manifest.mtimes_ns[record]
+                    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+                    self._ledger.stamps[record] = stamp_in(os.fstat(descriptor))
             finally:
                 os.close(descriptor)
             if is_complete:
@@ -162,13 +178,6 @@ class Writer:
         if target.is_fresh or target.staging is None:
             return self.folders(root).place(self._manifest.names[record])
         return target.staging, b"%x" % record
-
-    def _settle(self, record: int, descriptor: int) -> None:
-        os.ftruncate(descriptor, self._manifest.sizes[record])
-        os.fchmod(descriptor, self._manifest.modes[record] & PERMISSIONS)
-        mtime_ns = self._manifest.mtimes_ns[record]
-        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-        self._ledger.stamps[record] = stamp_in(os.fstat(descriptor))
 
     def _appear(self, root: int, record: int) -> None:
         """Let what was made take its place."""
@@ -219,7 +228,7 @@ class Writer:
         staging = self._ledger.target(self._ledger.root_of(record)).staging
         source = os.open(b"%x" % record, os.O_RDONLY | os.O_CLOEXEC, dir_fd=staging)
         with open(source, "rb") as original:
-            made = os.open(draft, _CREATE | os.O_EXCL, _PRIVATE, dir_fd=folder)
+            made = os.open(draft, _CREATE_NEW, _PRIVATE, dir_fd=folder)
             with open(made, "wb") as copy:
                 shutil.copyfileobj(original, copy)
                 os.fchmod(made, self._manifest.modes[record] & PERMISSIONS)
@@ -237,7 +246,6 @@ class Writer:
 
 
 def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        count = os.pwrite(descriptor, view, offset)
-        view, offset = view[count:], offset + count
+    count = os.pwrite(descriptor, data, offset) if data else 0
+    while count < len(data):
+        count += os.pwrite(descriptor, memoryview(data)[count:], offset + count)
