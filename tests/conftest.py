@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from typing import Final
@@ -18,6 +19,9 @@ ALLOWED_SKIPS: Final = (
     "needs more file descriptors",  # a hard limit that a container may set below what a test needs
     "needs the expression suite",  # GitHub's test data, which lies beside a checkout or does not
 )
+
+# Tests interrupt programs: a shell that runs the suite in the background makes all of them deaf.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run of CI, so that a change fails by its own fault only.
 settings.register_profile("runcache", deadline=None, derandomize=IN_CI, print_blob=True)

@@ -1,7 +1,10 @@
 """Saves and restores over a real server."""
 
+import asyncio
 import os
 import random
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -23,6 +26,7 @@ from runcache.versions import cache_version
 from tests.client.archive_maker import Tar
 from tests.client.machines import Machine, Machines
 from tests.conformance.trees import MIB, described, plant
+from tests.faults.raw_socket import eventually
 
 each_format = pytest.mark.parametrize("form", ["snapshot", "archive"])
 
@@ -491,6 +495,8 @@ class TestBrokenEntries:
 
 def rot(machines: Machines, size_bytes: int) -> None:
     """Change a byte of what has most of these bytes: of an archive, or of the one pack."""
+    # Else the server, which reads what is new, might find it before the client does.
+    asyncio.run(eventually(lambda: all_is_durable(machines)))
     parts = [
         part
         for part in (machines.server.data / "blobs").rglob("*")
@@ -503,6 +509,12 @@ def rot(machines: Machines, size_bytes: int) -> None:
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 0xFF]))
+
+
+def all_is_durable(machines: Machines) -> bool:
+    new = "SELECT 1 FROM blobs JOIN entry_blobs ON blob_id = id WHERE durable_at IS NULL"
+    with closing(sqlite3.connect(machines.server.data / "catalog.sqlite3")) as catalog:
+        return catalog.execute(new).fetchone() is None
 
 
 def save_under_false_paths(
