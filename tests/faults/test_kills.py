@@ -76,9 +76,13 @@ class Story:
     saved: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    async def live_and_die(self, jobs: Sequence[NativeJob]) -> list[Attempt]:
-        """Let jobs save entries while the server is killed, and return what they tried."""
+    async def live_and_die(self, jobs: Sequence[NativeJob], *, saves: int) -> list[Attempt]:
+        """Let jobs save entries while the server is killed, and return what they tried.
+
+        It is killed at some moment after it has acknowledged `saves` entries.
+        """
         attempts: list[Attempt] = []
+        acknowledged = asyncio.Semaphore(0)
 
         async def upload(job: NativeJob) -> None:
             # Whatever is cut off by the kill is what this test is about.
@@ -87,8 +91,11 @@ class Story:
                     attempt = self.new_attempt(job)
                     attempts.append(attempt)
                     await attempt.save(self.manner())
+                    acknowledged.release()
 
         uploads = [asyncio.ensure_future(upload(job)) for job in jobs]
+        for _ in range(saves):
+            await acknowledged.acquire()
         await asyncio.sleep(self.dice.uniform(0, LIVES_AT_MOST_SECONDS))
         await asyncio.to_thread(self.server.kill)
         await asyncio.gather(*uploads)
@@ -140,9 +147,10 @@ async def test_a_killed_server_keeps_every_acknowledged_entry_and_no_litter(
     acknowledged = 0
     async with AsyncExitStack() as stack:
         jobs = [await stack.enter_async_context(NativeJob(server)) for _ in range(JOBS)]
-        for _ in range(KILLS // ROUNDS):
+        for kill in range(KILLS // ROUNDS):
             await eventually(server.listens)
-            attempts = await story.live_and_die(jobs)
+            # Every other one at any moment, also before the first entry is saved.
+            attempts = await story.live_and_die(jobs, saves=kill % 2)
             acknowledged += sum(attempt.is_acknowledged for attempt in attempts)
             await asyncio.to_thread(server.start)
             await eventually(server.listens)
