@@ -9,10 +9,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.migrate import SCRIPTS, upgrade
+from runcache.catalog.migrate import HEAD, SCRIPTS, upgrade
 from runcache.catalog.sqlite import open_catalog
 from runcache.catalog.tables import METADATA
 from runcache.errors import CatalogUnavailable
@@ -35,6 +36,10 @@ def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
 
     engine.dispose()
     assert found == []
+
+
+def test_the_newest_migration_is_known_without_reading_them_all() -> None:
+    assert ScriptDirectory(SCRIPTS).get_current_head() == HEAD
 
 
 def words_of_schema(file: Path) -> set[tuple[str, ...]]:

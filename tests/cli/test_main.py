@@ -1,3 +1,4 @@
+import gc
 import io
 import subprocess
 import sys
@@ -36,6 +37,13 @@ def test_starting_imports_nothing_that_a_command_may_not_need() -> None:
 
     late = {"aiohttp", "alembic", "asyncio", "joserfc", "msgspec", "platformdirs", "sqlalchemy"}
     assert not late & set(started.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("save",), ("config", "show"), ("no-such",)])
+def test_rubbish_is_collected_again_afterwards(runcache: Runcache, arguments: tuple[str]) -> None:
+    runcache(*arguments)
+
+    assert gc.isenabled()
 
 
 def test_the_module_is_a_program() -> None:

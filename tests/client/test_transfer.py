@@ -106,6 +106,30 @@ def test_pauses_differ_between_clients_and_have_a_limit() -> None:
     assert pauses == [0.375, 0.75, 1.5, 3.0, 6.0, 11.25, 11.25, 11.25]
 
 
+@pytest.mark.parametrize(
+    ("server", "cause", "share"),
+    [
+        ("http://127.0.0.1:1", ConnectionRefusedError(), 0.1),
+        ("http://localhost", ConnectionRefusedError(), 0.1),
+        ("http://[::1]:1", ConnectionRefusedError(), 0.1),
+        ("http://127.0.0.1:1", ConnectionResetError(), 1),
+        ("https://cache", ConnectionRefusedError(), 1),
+    ],
+)
+def test_for_a_server_that_is_not_there_on_this_machine_nobody_waits_long(
+    server: str, cause: OSError, share: float
+) -> None:
+    pauses: list[float] = []
+
+    def fail() -> None:
+        raise ServerUnreachable(server, "connection refused") from cause
+
+    with pytest.raises(ServerUnreachable):
+        Patience(pause=pauses.append, jitter=lambda: 1).of(fail)
+
+    assert pauses == pytest.approx([0.5 * share, share, 2 * share, 4 * share])
+
+
 def test_a_certificate_that_is_not_trusted_is_not_asked_for_again() -> None:
     pauses: list[float] = []
 

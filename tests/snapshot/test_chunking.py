@@ -59,8 +59,8 @@ def test_zeros_are_cut_into_the_longest_chunks() -> None:
     assert digest_of(chunks[0]) == digest_of_zeros()
 
 
-def test_a_chunk_is_called_by_its_blake3_digest() -> None:
-    assert digest_of(b"chunk") == blake3(b"chunk").digest()
+def test_a_chunk_is_called_by_the_beginning_of_its_blake3_digest() -> None:
+    assert digest_of(b"chunk") == blake3(b"chunk").digest()[:24]
 
 
 def test_contents_of_one_chunk_are_called_like_it() -> None:

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from runcache.progress import Silence
 from runcache.snapshot.chunking import CUT_ABOVE_BYTES, digest_of
+from runcache.snapshot.limits import KIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.packs import Packer
 from runcache.snapshot.reading import Item, Reading
@@ -101,3 +103,24 @@ def test_a_file_that_changes_all_the_time_is_saved_as_it_was_read_last() -> None
     manifest = Manifest.decode(written.manifest)
     assert list(manifest.sizes) == [len(NEVER_WHOLE.read_bytes())]
     assert written.warnings == (f"`{NEVER_WHOLE}` changed while it was read",)
+
+
+def test_small_files_are_compressed_among_their_like(tmp_path: Path) -> None:
+    random = Random(1)
+    for number in range(20):
+        (tmp_path / f"{number:02}.js").write_bytes(b"text %d " % number * 1000)
+        (tmp_path / f"{number:02}.png").write_bytes(random.randbytes(8 * KIB))
+
+    manifest = Manifest.decode(save([bytes(tmp_path)], sink=MemorySink()).manifest)
+
+    frames = {
+        suffix: {
+            manifest.chunks.frames[chunk]
+            for record, name in enumerate(manifest.names)
+            if name.endswith(suffix)
+            for chunk in manifest.chunks_of(record)
+        }
+        for suffix in (b".js", b".png")
+    }
+    assert len(frames[b".js"]) == len(frames[b".png"]) == 1
+    assert frames[b".js"] != frames[b".png"]

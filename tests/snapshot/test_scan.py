@@ -42,7 +42,8 @@ def test_everything_is_found_with_what_is_to_be_kept_of_it(tmp_path: Path) -> No
     assert found[b""].mode == S_IFDIR | 0o750
     assert found[b"empty"].mode == S_IFDIR | 0o700
     assert (found[b"file"].mode, found[b"file"].size_bytes) == (S_IFREG | 0o640, 5)
-    assert found[b"file"].stamp == (5, 123, found[b"file"].ctime_ns, os.lstat(root / "file").st_ino)
+    stat = os.lstat(root / "file")
+    assert found[b"file"].stamp == (5, 123, stat.st_ctime_ns, stat.st_ino)
     assert found[b"link"][3:6] == (S_IFLNK | 0o777, 0, 456)
     assert found[b"link"].target == b"../elsewhere"
     assert {item.mtime_ns for item in found.values()} == {123, 456, LONG_AGO_NS}

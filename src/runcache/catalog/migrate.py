@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from runcache.errors import CatalogUnavailable
+
+HEAD: Final = "0002"
+"""The newest revision among the migrations."""
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
@@ -21,18 +19,32 @@ def upgrade(connection: Connection) -> None:
     Raises:
         CatalogUnavailable: the schema is of a newer runcache.
     """
+    with connection.begin():
+        present = _revision(connection)
+        if present != HEAD:
+            _migrate(connection, present)
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _migrate(connection: Connection, present: str | None) -> None:
+    # To import these takes longer than all that an embedded store does for a lookup.
+    from alembic import command  # noqa: PLC0415  -- see above
+    from alembic.config import Config  # noqa: PLC0415  -- see above
+    from alembic.util import CommandError  # noqa: PLC0415  -- see above
+
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    with connection.begin():
-        present = MigrationContext.configure(connection).get_current_revision()
-        if present == ScriptDirectory.from_config(config).get_current_head():
-            return
-        try:
-            command.upgrade(config, "head")
-        except CommandError as exc:
-            message = (
-                f"the catalog has schema `{present}`, which this version of runcache does not know:"
-                " upgrade runcache, or name another data folder"
-            )
-            raise CatalogUnavailable(message) from exc
+    try:
+        command.upgrade(config, "head")
+    except CommandError as exc:
+        message = (
+            f"the catalog has schema `{present}`, which this version of runcache does not know:"
+            " upgrade runcache, or name another data folder"
+        )
+        raise CatalogUnavailable(message) from exc

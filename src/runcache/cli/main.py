@@ -1,7 +1,11 @@
 """The command `runcache`: its commands, and what becomes of errors."""
 
+import atexit
+import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import click
 
@@ -9,6 +13,9 @@ from runcache import __version__
 from runcache.cli.console import DONE, FAILED, INTERRUPTED, Console, example, exit_code_of
 from runcache.cli.lazy import LazyGroup
 from runcache.errors import CacheError
+
+# What these make, they need until they end: to look for rubbish would take a third of their time.
+_SHORT: Final = frozenset({"restore", "save", "run"})
 
 
 @click.group(
@@ -33,15 +40,21 @@ from runcache.errors import CacheError
     epilog=example("runcache serve --data .runcache"),
 )
 @click.version_option(__version__, message="runcache %(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """Dependency caching for CI jobs, with the semantics of actions/cache."""
+    if context.invoked_subcommand not in _SHORT:
+        gc.enable()
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; no error leaves as a traceback."""
     console = Console()
+    # What is left at the end of the process goes with it, rubbish or not.
+    atexit.register(gc.freeze)
     try:
-        status = commands.main(args, prog_name="runcache", standalone_mode=False, obj=console)
+        with _without_collector():
+            status = commands.main(args, prog_name="runcache", standalone_mode=False, obj=console)
     except click.Abort:
         return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as exc:
@@ -57,6 +70,16 @@ def main(args: Sequence[str] | None = None) -> int:
         console.fail_unexpectedly(exc)
         return FAILED
     return status if isinstance(status, int) else DONE
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Import and run without looking for rubbish, unless the command decides otherwise."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _in_our_words(exc: click.ClickException) -> tuple[str, str | None]:

@@ -32,8 +32,6 @@ from runcache.errors import (
     ServerUnreachable,
     UnsafeEntry,
 )
-from runcache.snapshot import restore as restoring
-from runcache.snapshot import save as saving
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import Limits
 from runcache.snapshot.manifest import Manifest
@@ -92,12 +90,15 @@ class Snapshots:
             PartlyRestored: something failed after files had been replaced.
             BlobMissing: it was evicted meanwhile.
         """
+        # Each half of the engine takes a while to be imported, and a process needs only one.
+        from runcache.snapshot.restore import restore  # noqa: PLC0415  -- see above
+
         paths = self._paths(request.paths)
         data = _whole(found.blobs[0])
         manifest = Manifest.decode(data)
         _check_records(manifest, paths)
         source = _Source(found.blobs)
-        done = restoring.restore(
+        done = restore(
             manifest,
             paths.roots,
             source=source,
@@ -134,14 +135,16 @@ class Snapshots:
         return (named,)
 
     def _saved(self, request: SaveRequest, paths: SnapshotPaths, upload: SnapshotUpload) -> Sent:
+        from runcache.snapshot.save import DEFAULT_LEVEL, save  # noqa: PLC0415  -- as in `restore`
+
         choosing = _Choosing(paths, Credentials(is_refused=request.refuse_secrets))
-        written = saving.save(
+        written = save(
             paths.roots,
             sink=_Sink(self._transport, upload),
             selection=choosing.choose,
             bases=self._manifests(upload.bases),
             index=self._index,
-            level=saving.DEFAULT_LEVEL if request.level is None else request.level,
+            level=DEFAULT_LEVEL if request.level is None else request.level,
             progress=request.progress,
         )
         for warning in written.warnings:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 from runcache.snapshot.manifest import Chunks, Frames, Manifest, Pack
 from runcache.snapshot.reading import Item
@@ -19,10 +20,11 @@ def assemble(
 
     Which thread stored what, or in which order, is of no influence but on the places in packs.
     """
-    ordered = sorted(items, key=lambda item: (item.found.root, item.found.name))
+    # Found begins with root and name, which no two have in common.
+    ordered = sorted(items, key=attrgetter("found"))
     founds = [item.found for item in ordered]
     contents = [digest for item in ordered for digest in item.digests]
-    chunks, frames, used_packs = _stored({digest: spots[digest] for digest in contents}, packs)
+    chunks, frames, used_packs = _stored(set(contents), spots, packs)
     numbers = {digest: number for number, digest in enumerate(chunks.digests)}
     per_root = [0] * root_count
     for found in founds:
@@ -44,40 +46,39 @@ def assemble(
 
 
 def _stored(
-    spots: Mapping[bytes, Spot], packs: Mapping[int, Pack]
+    digests: Iterable[bytes], spots: Mapping[bytes, Spot], packs: Mapping[int, Pack]
 ) -> tuple[Chunks, Frames, Sequence[Pack]]:
     """Number chunks, frames and packs in the order in which they lie, and put them in columns."""
-    digests = sorted(spots, key=lambda digest: _place(spots[digest], packs))
-    used_packs: list[Pack] = []
-    used_frames: list[Frame] = []
-    pack_of_frame: list[int] = []
-    frame_of_chunk: list[int] = []
+    chunks_by_frame: dict[int, list[tuple[int, int, bytes]]] = {}
+    used_frames: dict[int, Frame] = {}
     for digest in digests:
-        frame = spots[digest].frame
-        if not used_frames or used_frames[-1] is not frame:
-            pack = _pack(frame, packs)
-            if not used_packs or used_packs[-1] != pack:
-                used_packs.append(pack)
-            used_frames.append(frame)
-            pack_of_frame.append(len(used_packs) - 1)
-        frame_of_chunk.append(len(used_frames) - 1)
-    chunks = Chunks(
-        digests,
-        lengths=[spots[digest].length for digest in digests],
-        frames=frame_of_chunk,
-        starts=[spots[digest].start for digest in digests],
-    )
+        frame, start, length = spots[digest]
+        chunks = chunks_by_frame.get(id(frame))
+        if chunks is None:
+            chunks = chunks_by_frame[id(frame)] = []
+            used_frames[id(frame)] = frame
+        chunks.append((start, length, digest))
+    placed = sorted(((_pack(frame, packs), frame.start, key) for key, frame in used_frames.items()))
+    used_packs = sorted({pack for pack, _, _ in placed})
+    numbers = {pack: number for number, pack in enumerate(used_packs)}
+    ordered = [used_frames[key] for _, _, key in placed]
     frames = Frames(
-        pack_of_frame,
-        starts=[frame.start for frame in used_frames],
-        sizes=[frame.size_bytes for frame in used_frames],
-        lengths=[frame.length for frame in used_frames],
+        packs=[numbers[pack] for pack, _, _ in placed],
+        starts=[frame.start for frame in ordered],
+        sizes=[frame.size_bytes for frame in ordered],
+        lengths=[frame.length for frame in ordered],
     )
-    return chunks, frames, used_packs
+    return _chunks([sorted(chunks_by_frame[key]) for _, _, key in placed]), frames, used_packs
 
 
-def _place(spot: Spot, packs: Mapping[int, Pack]) -> tuple[Pack, int, int]:
-    return _pack(spot.frame, packs), spot.frame.start, spot.start
+def _chunks(frames: Sequence[Sequence[tuple[int, int, bytes]]]) -> Chunks:
+    """Return chunks, of which start, length and digest are given by frame, as columns."""
+    return Chunks(
+        digests=[digest for chunks in frames for _, _, digest in chunks],
+        lengths=[length for chunks in frames for _, length, _ in chunks],
+        frames=[number for number, chunks in enumerate(frames) for _ in chunks],
+        starts=[start for chunks in frames for start, _, _ in chunks],
+    )
 
 
 def _pack(frame: Frame, packs: Mapping[int, Pack]) -> Pack:

@@ -10,7 +10,7 @@ from typing import Final
 
 from blake3 import blake3
 
-from runcache.snapshot.limits import KIB, MAX_CHUNK_BYTES
+from runcache.snapshot.limits import DIGEST_BYTES, KIB, MAX_CHUNK_BYTES
 
 CUT_ABOVE_BYTES: Final = 512 * KIB
 AVERAGE_CHUNK_BYTES: Final = 256 * KIB
@@ -21,14 +21,14 @@ _LIST_CONTEXT: Final = "runcache 2026-11 contents of a file that is more than on
 
 def digest_of(data: bytes | memoryview) -> bytes:
     """Return the name of a chunk."""
-    return blake3(data).digest()
+    return blake3(data).digest(DIGEST_BYTES)
 
 
 def content_id(digests: Sequence[bytes]) -> bytes:
     """Return what stands for the contents of a file that has these chunks, one or more."""
     if len(digests) == 1:
         return digests[0]
-    return blake3(b"".join(digests), derive_key_context=_LIST_CONTEXT).digest()
+    return blake3(b"".join(digests), derive_key_context=_LIST_CONTEXT).digest(DIGEST_BYTES)
 
 
 @cache

@@ -20,7 +20,8 @@ from runcache.snapshot.limits import DIGEST_BYTES
 MAGIC: Final = b"runcache-snapshot"
 VERSION: Final = 1
 
-_HEAD_BYTES: Final = len(MAGIC) + 1 + DIGEST_BYTES
+_WHOLE_DIGEST_BYTES: Final = 32
+_HEAD_BYTES: Final = len(MAGIC) + 1 + _WHOLE_DIGEST_BYTES
 _COMPRESSION_LEVEL: Final = 3
 _WIDTHS: Final = {"H": 2, "I": 4, "i": 4, "q": 8, "Q": 8}
 
@@ -35,7 +36,7 @@ class Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: bytes  # text for each link
     content_lengths: bytes  # u32 for each record: how many chunks
     contents: bytes  # i32 for each chunk of each file: its number less the one before, less 1
-    chunk_digests: bytes  # 32 bytes for each chunk
+    chunk_digests: bytes  # 24 bytes for each chunk
     chunk_lengths: bytes  # u32 for each chunk
     chunk_gaps: bytes  # u32 for each chunk: unused bytes of the frame before it
     frame_chunks: bytes  # u32 for each frame: how many chunks
@@ -140,7 +141,7 @@ def steps_of(values: Iterable[int]) -> Iterable[int]:
 
 
 def _divided(view: memoryview) -> tuple[int, bytes, memoryview]:
-    return view[0], bytes(view[1 : 1 + DIGEST_BYTES]), view[1 + DIGEST_BYTES :]
+    return view[0], bytes(view[1 : 1 + _WHOLE_DIGEST_BYTES]), view[1 + _WHOLE_DIGEST_BYTES :]
 
 
 def _uncompressed(frame: memoryview, limit_bytes: int) -> bytes:

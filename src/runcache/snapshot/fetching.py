@@ -138,17 +138,23 @@ class Opener:
             raise self._damage(frame, fetched) from exc
         raise self._damage(frame, fetched)
 
-    def verified(self, chunk: int, frame: int, fetched: Range, contents: memoryview) -> memoryview:
-        """Return a chunk that is in the contents of a frame.
+    def verified(
+        self, frame: int, pieces: Iterable[Piece], fetched: Range, contents: memoryview
+    ) -> list[tuple[memoryview, Sequence[Use]]]:
+        """Return the chunks that are in the contents of a frame, each with where it belongs.
 
         Raises:
-            BrokenEntry: it is not what was saved.
+            BrokenEntry: one is not what was saved.
         """
         chunks = self._manifest.chunks
-        start = chunks.starts[chunk]
-        found = contents[start : start + chunks.lengths[chunk]]
-        if digest_of(found) != chunks.digests[chunk]:
-            raise self._damage(frame, fetched)
+        digests, lengths, starts = chunks.digests, chunks.lengths, chunks.starts
+        found: list[tuple[memoryview, Sequence[Use]]] = []
+        for chunk, uses in pieces:
+            start = starts[chunk]
+            piece = contents[start : start + lengths[chunk]]
+            if digest_of(piece) != digests[chunk]:
+                raise self._damage(frame, fetched)
+            found.append((piece, uses))
         return found
 
     def _damage(self, frame: int, fetched: Range) -> BrokenEntry:

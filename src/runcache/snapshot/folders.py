@@ -35,9 +35,12 @@ class Folders:
         self._base = base
         self._changed_modes = changed_modes
         self._open: OrderedDict[bytes, int] = OrderedDict()
+        # Neighbours come one after the other: the folder that was used last, which is open.
+        self._last: tuple[bytes, int] | None = None
 
     def close(self) -> None:
         """Close all descriptors."""
+        self._last = None
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -50,7 +53,9 @@ class Folders:
         if not name:
             return self._top, self._base
         folder, _, part = name.rpartition(b"/")
-        return self.open(folder), part
+        if self._last is None or self._last[0] != folder:
+            self._last = folder, self.open(folder)
+        return self._last[1], part
 
     def open(self, folder: bytes) -> int:
         """Return a folder, open until the next call; `b""` is the root itself.
@@ -58,6 +63,7 @@ class Folders:
         Raises:
             OSError: it cannot be opened, or is none, or a link to one.
         """
+        self._last = None
         known = self._open.get(folder)
         if known is not None:
             self._open.move_to_end(folder)

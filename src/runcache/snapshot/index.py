@@ -35,7 +35,7 @@ class _Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mtimes_ns: bytes
     ctimes_ns: bytes
     inodes: bytes
-    contents: bytes  # 32 bytes each, as `chunking.content_id` makes them
+    contents: bytes  # digests, as `chunking.content_id` makes them
 
 
 class RootIndex:

@@ -7,7 +7,12 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
-DIGEST_BYTES: Final = 32
+DIGEST_BYTES: Final = 24
+"""How much of a BLAKE3 digest names a chunk: to find two of one name takes 2⁹⁶ attempts.
+
+Names of chunks are most of a manifest, and nothing of them can be compressed.
+"""
+
 PERMISSIONS: Final = 0o777
 """All that is kept of a mode besides its type: no setuid, no setgid, no sticky bit."""
 

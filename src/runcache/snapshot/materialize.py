@@ -3,7 +3,7 @@
 If anything fails, whatever was not there before is removed again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from stat import S_ISDIR
@@ -14,7 +14,7 @@ from runcache.errors import FileUnwritable, PartlyRestored
 from runcache.progress import Progress
 from runcache.snapshot.comparison import Comparison
 from runcache.snapshot.crew import Crew
-from runcache.snapshot.fetching import Fetcher, Opener, Piece, Range
+from runcache.snapshot.fetching import Fetcher, Opener, Range, Use
 from runcache.snapshot.ledger import Ledger
 from runcache.snapshot.limits import KIB
 from runcache.snapshot.manifest import Manifest
@@ -142,18 +142,17 @@ class _Fetching:
         data = self._fetcher.fetch(wanted)
         for frame, pieces in wanted.frames:
             contents = self._opener.contents_of(frame, wanted, data)
+            # Verified before anybody waits: one thread names while another one writes.
+            verified = self._opener.verified(frame, pieces, wanted, contents)
             are_small = len(contents) < _SMALL_BYTES * len(pieces)
             with self._is_writing, self._shared.small_files if are_small else nullcontext():
-                self._write(frame, pieces, wanted, contents)
+                self._write(verified)
 
-    def _write(
-        self, frame: int, pieces: Sequence[Piece], wanted: Range, contents: memoryview
-    ) -> None:
+    def _write(self, pieces: Iterable[tuple[memoryview, Sequence[Use]]]) -> None:
         files = size_bytes = 0
-        for chunk, uses in pieces:
+        for piece, uses in pieces:
             if self._crew.has_ended:
                 return
-            piece = self._opener.verified(chunk, frame, wanted, contents)
             self._writer.write(piece, uses)
             size_bytes += len(piece) * len(uses)
             files += sum(not offset for _, offset in uses)

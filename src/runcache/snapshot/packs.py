@@ -99,15 +99,20 @@ class Packer:
             self._used_bytes += len(frame)
             return Place(self._next_number, start)
 
+    def flush(self) -> None:
+        """Hand over the last pack, and wait for nothing."""
+        with self._lock:
+            if self._buffer is not None:
+                self._hand_over(self._buffer)
+
     def finish(self) -> dict[int, Pack]:
         """Hand over the last pack, wait for all of them, and return them by number.
 
         Raises:
             whatever the sink has raised.
         """
+        self.flush()
         with self._lock:
-            if self._buffer is not None:
-                self._hand_over(self._buffer)
             self._end_threads()
             for thread in self._threads:
                 thread.join()

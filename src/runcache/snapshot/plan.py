@@ -76,12 +76,13 @@ def _folders(manifest: Manifest, to_write: Collection[int]) -> list[tuple[int, b
     wanted = set(to_write)
     for root, records in manifest.roots():
         names = [manifest.names[record] for record in records if record in wanted]
-        recorded = {manifest.names[record] for record in records if S_ISDIR(manifest.modes[record])}
+        folder_records = [record for record in records if S_ISDIR(manifest.modes[record])]
         modes = {
             manifest.names[record]: manifest.modes[record] & PERMISSIONS | S_IRWXU
-            for record in records
-            if record in wanted and S_ISDIR(manifest.modes[record])
+            for record in folder_records
+            if record in wanted
         }
+        recorded = {manifest.names[record] for record in folder_records}
         modes |= dict.fromkeys(parents_of(names) - recorded, _ORDINARY)
         folders += [(root, name, modes[name]) for name in sorted(modes)]
     return folders

@@ -14,15 +14,15 @@ from runcache.errors import FileUnreadable
 from runcache.progress import Progress
 from runcache.snapshot.chunking import CUT_ABOVE_BYTES, Cutter, digest_of
 from runcache.snapshot.crew import Crew
-from runcache.snapshot.limits import KIB, MIB
+from runcache.snapshot.drafts import FRAME_BYTES, Draft, is_dense, new_frame
+from runcache.snapshot.limits import MIB
 from runcache.snapshot.packs import Packer
 from runcache.snapshot.scan import OPEN_FLAGS, Found, describe, fill, shown, stamp_in
 from runcache.snapshot.sharing import Frame, Spot
 
-FRAME_BYTES: Final = 512 * KIB
-"""From this length on a frame of small files is complete."""
-
 _BLOCK_BYTES: Final = 2 * MIB
+# Such contents are not worth the time of a higher level, which would find nothing, either.
+_DENSE_LEVEL: Final = -1
 _WAITING_BLOCKS: Final = 2
 _ATTEMPTS: Final = 3
 
@@ -84,10 +84,9 @@ class Reader:
         self._reading = reading
         self._crew = crew
         self._compressor = zstandard.ZstdCompressor(reading.level)
+        self._dense_compressor = zstandard.ZstdCompressor(min(reading.level, _DENSE_LEVEL))
         self._cutter = Cutter()
-        self._buffer = memoryview(bytearray(FRAME_BYTES + CUT_ABOVE_BYTES))
-        self._used_bytes = 0
-        self._frame = new_frame()
+        self._draft, self._dense_draft = Draft(), Draft()
 
     def __call__(self, task: Task) -> None:
         """Do a task."""
@@ -103,17 +102,18 @@ class Reader:
 
     def _read_small_files(self, items: Iterable[Item]) -> None:
         left = deque(items)
+        draft, dense_draft = self._draft, self._dense_draft
         while left and not self._crew.has_ended:
             files = size_bytes = 0
             with self._reading.small_files:
-                while left and self._used_bytes < FRAME_BYTES:
+                while left and not (draft.is_full or dense_draft.is_full):
                     item = left.popleft()
                     self._read(item)
                     files += 1
                     size_bytes += item.found.size_bytes
-            if self._used_bytes:
-                self._store(self._frame, self._buffer[: self._used_bytes])
-                self._frame, self._used_bytes = new_frame(), 0
+            for made in (draft, dense_draft):
+                if made.is_full or (made.used_bytes and not left):
+                    self._store(*made.taken(), is_dense=made is dense_draft)
             self._reading.progress.advance(files=files, size_bytes=size_bytes)
 
     def _read(self, item: Item) -> None:
@@ -151,14 +151,22 @@ class Reader:
         return read_bytes
 
     def _read_small(self, descriptor: int, size_bytes: int) -> tuple[tuple[bytes, ...], int]:
-        """Read a file into the frame that is being made, where it stays unless it is known."""
-        view = self._buffer[self._used_bytes : self._used_bytes + size_bytes]
-        read_bytes = _filled(descriptor, view)
+        """Read a file into a frame that is being made, where it stays unless it is known."""
+        draft = self._draft
+        start = draft.used_bytes
+        contents = draft.buffer[start : start + size_bytes]
+        read_bytes = _filled(descriptor, contents)
         if not read_bytes:
             return (), 0
-        digest = digest_of(view[:read_bytes])
-        if self._claim(digest, self._frame, self._used_bytes, read_bytes):
-            self._used_bytes += read_bytes
+        contents = contents[:read_bytes]
+        digest = digest_of(contents)
+        if is_dense(contents):
+            draft = self._dense_draft
+            start = draft.used_bytes
+        if self._claim(digest, draft.frame, start, read_bytes):
+            draft.used_bytes += read_bytes
+            if draft is not self._draft:
+                draft.buffer[start : start + read_bytes] = contents
         return (digest,), read_bytes
 
     def _read_large(self, descriptor: int) -> tuple[list[bytes], int]:
@@ -194,12 +202,12 @@ class Reader:
             if is_new:
                 end += length
             if end > start and (not is_new or end - start >= FRAME_BYTES):
-                self._store(frame, block.data[start:end])
+                self._store_part(frame, block.data[start:end])
                 frame, start = new_frame(), end
             if not is_new:
                 start = end = end + length
         if end > start:
-            self._store(frame, block.data[start:end])
+            self._store_part(frame, block.data[start:end])
         self._reading.progress.advance(size_bytes=end)
 
     def _claim(self, digest: bytes, frame: Frame, start: int, length: int) -> bool:
@@ -211,8 +219,12 @@ class Reader:
             spots[digest] = known = spot
         return known is spot
 
-    def _store(self, frame: Frame, contents: memoryview) -> None:
-        data: bytes | memoryview = self._compressor.compress(contents)
+    def _store_part(self, frame: Frame, contents: memoryview) -> None:
+        self._store(frame, contents, is_dense=is_dense(contents))
+
+    def _store(self, frame: Frame, contents: memoryview, *, is_dense: bool) -> None:
+        compressor = self._dense_compressor if is_dense else self._compressor
+        data: bytes | memoryview = compressor.compress(contents)
         if len(data) >= len(contents):
             data = contents
         frame.pack, frame.start = self._reading.packer.add(data)
@@ -236,14 +248,11 @@ def _opened(path: bytes) -> int:
 
 def _filled(descriptor: int, buffer: memoryview) -> int:
     try:
-        return fill(descriptor, buffer)
+        # Small files come at once, and there are many.
+        count = os.readv(descriptor, [buffer])
+        return count if count in (0, len(buffer)) else count + fill(descriptor, buffer[count:])
     except OSError as exc:
         raise _CannotReadError(exc.strerror or str(exc)) from exc
-
-
-def new_frame() -> Frame:
-    """Return a frame that is not stored yet."""
-    return Frame(-1, 0, 0, 0)
 
 
 def _is_file(path: bytes) -> bool:

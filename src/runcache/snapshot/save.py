@@ -15,7 +15,7 @@ from runcache.snapshot.chunking import CUT_ABOVE_BYTES, content_id
 from runcache.snapshot.crew import Crew
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
-from runcache.snapshot.manifest import Manifest
+from runcache.snapshot.manifest import Manifest, Pack
 from runcache.snapshot.packs import Packer, PackSink
 from runcache.snapshot.reading import Item, Reading, Task
 from runcache.snapshot.scan import Found, Selection, Stamp, scan
@@ -25,6 +25,8 @@ DEFAULT_LEVEL: Final = 3
 
 _TASK_BYTES: Final = 8 * MIB
 _TASK_FILES: Final = 512
+# Of so many files that need not be read it is told at once.
+_TOLD_FILES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,17 @@ def save(
         if unwanted:
             with reading.crew(threads) as crew:
                 _read_again(items, unwanted, crew)
+        packer.flush()
+        # What the index says of files is true, whatever becomes of the pack that is under way.
+        items = [item for item in items if not item.is_gone]
+        if index is not None:
+            _remember(items, roots, index, started_ns)
         packs = packer.finish()
     except BaseException:
         packer.abandon()
         raise
-    items = [item for item in items if not item.is_gone]
     manifest = assemble(items, reading.spots, packs, root_count=len(roots))
     data = manifest.encode()
-    if index is not None:
-        _remember(items, roots, index, started_ns)
     return Written(
         manifest=data,
         packs=tuple(pack.name for pack in manifest.packs),
@@ -124,14 +128,13 @@ class _Known:
         content = self._indexes[found.root].content_of(found.name, found.stamp)
         if content is None:
             return ()
-        digests = self._contents.get(content, (content,))
-        known_bytes = 0
-        for digest in digests:
-            spot = self._spots.get(digest)
-            if spot is None:
-                return ()
-            known_bytes += spot.length
-        return digests if known_bytes == found.size_bytes else ()
+        spot = self._spots.get(content)
+        if spot is not None and spot.length == found.size_bytes:
+            return (content,)
+        digests = self._contents.get(content, ())
+        known = [self._spots[digest].length for digest in digests if digest in self._spots]
+        is_whole = len(known) == len(digests) and sum(known) == found.size_bytes
+        return digests if is_whole else ()
 
 
 def _read(
@@ -140,25 +143,35 @@ def _read(
     """Let the crew read what is not known, as soon as it is found."""
     items: list[Item] = []
     tasks = _Tasks(crew)
+    known_files = known_bytes = files = total_bytes = 0
     for found in founds:
         item = Item(found)
         items.append(item)
         if not S_ISREG(found.mode):
             continue
-        item.digests = known.digests_of(found) if found.size_bytes else ()
-        if item.digests or not found.size_bytes:
-            progress.advance(files=1, size_bytes=found.size_bytes)
-        else:
-            tasks.add(item)
+        size_bytes = found.size_bytes
+        files += 1
+        total_bytes += size_bytes
+        if size_bytes:
+            item.digests = known.digests_of(found)
+            if not item.digests:
+                tasks.add(item)
+                continue
+        known_files += 1
+        known_bytes += size_bytes
+        if known_files == _TOLD_FILES:
+            progress.advance(files=known_files, size_bytes=known_bytes)
+            known_files = known_bytes = 0
     tasks.hand_out()
-    files = sum(S_ISREG(item.found.mode) for item in items)
-    total_bytes = sum(item.found.size_bytes for item in items)
+    progress.advance(files=known_files, size_bytes=known_bytes)
     progress.phase("save", total_files=files, total_bytes=total_bytes)
     return items
 
 
 def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot]) -> set[bytes]:
     """Return the chunks in packs that are not worth sharing, and forget where they are."""
+    if not any(isinstance(spot.frame.pack, Pack) for spot in spots.values()):
+        return set()
     used = {digest for item in items for digest in item.digests}
     left = packs_to_leave(spots[digest] for digest in used)
     if not left:

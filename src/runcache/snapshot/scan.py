@@ -43,7 +43,10 @@ Stamp = tuple[int, int, int, int]
 
 
 class Found(NamedTuple):
-    """A file, folder or link that is to be saved. `mode` is type and permissions."""
+    """A file, folder or link that is to be saved. `mode` is type and permissions.
+
+    `stamp` is what tells whether a file is still the same.
+    """
 
     root: int
     name: bytes
@@ -51,14 +54,8 @@ class Found(NamedTuple):
     mode: int
     size_bytes: int
     mtime_ns: int
-    ctime_ns: int
-    inode: int
     target: bytes | None
-
-    @property
-    def stamp(self) -> Stamp:
-        """What tells whether a file is still the same."""
-        return self.size_bytes, self.mtime_ns, self.ctime_ns, self.inode
+    stamp: Stamp
 
 
 def scan(
@@ -87,18 +84,16 @@ def describe(root: int, name: bytes, path: bytes, stat: os.stat_result) -> Found
     Raises:
         FileNotFoundError: the link is gone.
     """
-    is_link = S_ISLNK(stat.st_mode)
-    return Found(
-        root,
-        name,
-        path,
-        S_IFLNK | PERMISSIONS if is_link else S_IFMT(stat.st_mode) | (stat.st_mode & PERMISSIONS),
-        stat.st_size if S_ISREG(stat.st_mode) else 0,
-        stat.st_mtime_ns,
-        stat.st_ctime_ns,
-        stat.st_ino,
-        os.readlink(path) if is_link else None,
-    )
+    mode, mtime_ns, stamp = stat.st_mode, stat.st_mtime_ns, stamp_in(stat)
+    if S_ISREG(mode):
+        return Found(
+            root, name, path, S_IFREG | mode & PERMISSIONS, stamp[0], mtime_ns, None, stamp
+        )
+    if S_ISLNK(mode):
+        target = os.readlink(path)
+        return Found(root, name, path, S_IFLNK | PERMISSIONS, 0, mtime_ns, target, stamp)
+    mode = S_IFMT(mode) | mode & PERMISSIONS
+    return Found(root, name, path, mode, 0, mtime_ns, None, stamp)
 
 
 def fill(descriptor: int, buffer: memoryview) -> int:
@@ -117,10 +112,11 @@ def _below(
         name, path = pending.pop()
         try:
             stat = os.lstat(path)
-            is_folder = S_ISDIR(stat.st_mode)
+            mode = stat.st_mode
+            is_folder = S_ISDIR(mode)
             choice = Choice.TAKE if selection is None else selection(root, name, is_folder)
             if choice is Choice.TAKE:
-                if stat.st_mode >> 12 not in _TYPES:
+                if mode >> 12 not in _TYPES:
                     warn(f"left out `{shown(path)}`, which is no file, folder or link")
                     continue
                 yield describe(root, name, path, stat)

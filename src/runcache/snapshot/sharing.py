@@ -79,10 +79,14 @@ def packs_to_leave(used: Iterable[Spot]) -> set[Pack]:
     * So it is with packs at all, but a large snapshot needs many that are full.
     * Two bases must agree on what is where in a pack.
     """
-    packs: dict[Pack, dict[int, list[Spot]]] = {}
+    by_frame: dict[int, list[Spot]] = {}
     for spot in used:
-        if isinstance(spot.frame.pack, Pack):
-            packs.setdefault(spot.frame.pack, {}).setdefault(spot.frame.start, []).append(spot)
+        by_frame.setdefault(id(spot.frame), []).append(spot)
+    packs: dict[Pack, dict[int, list[Spot]]] = {}
+    for spots in by_frame.values():
+        frame = spots[0].frame
+        if isinstance(frame.pack, Pack):
+            packs.setdefault(frame.pack, {}).setdefault(frame.start, []).extend(spots)
     worth = [
         pack
         for pack, frames in packs.items()

@@ -26,7 +26,7 @@ from runcache.snapshot.limits import (
 
 _PACK_NAME: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
 _TYPES: Final = frozenset({S_IFDIR, S_IFREG, S_IFLNK})
-_NO_PARTS: Final = frozenset({b"", b".", b".."})
+_NO_PARTS: Final = (b"//", b"/./", b"/../")
 
 
 def check_counts(
@@ -130,21 +130,21 @@ def check_sizes(sizes: Sequence[int], stored_bytes: int, limits: Limits) -> None
 
 def _check_parts(names: Sequence[bytes]) -> set[bytes]:
     """Check each part of each name; return all folders that must be, the root being `b""`."""
-    divided = [name.rpartition(b"/") for name in names]
+    # Searched as one text, which takes a fraction of the time that a look at each part does.
+    parts = b"/".join([b"", *names, b""])
+    if names and any(part in parts for part in _NO_PARTS):
+        raise UnsafeEntry("the manifest has a name that leads elsewhere")
+    longest = max(map(len, names), default=0)
+    if longest >= MAX_PATH_BYTES or (
+        longest > MAX_PART_BYTES and max(map(len, parts.split(b"/"))) > MAX_PART_BYTES
+    ):
+        raise UnsafeEntry("the manifest has a name that is too long")
     folders = {b""} if names else set()
-    parts = {part for _, _, part in divided}
-    for folder in {folder for folder, _, _ in divided}:
+    for folder in {name.rpartition(b"/")[0] for name in names}:
         ancestor = folder
         while ancestor not in folders:
             folders.add(ancestor)
-            ancestor, _, part = ancestor.rpartition(b"/")
-            parts.add(part)
-    if not parts.isdisjoint(_NO_PARTS) or any(name.startswith(b"/") for name in names):
-        raise UnsafeEntry("the manifest has a name that leads elsewhere")
-    if max(map(len, parts), default=0) > MAX_PART_BYTES:
-        raise UnsafeEntry("the manifest has a name that is too long")
-    if max(map(len, names), default=0) >= MAX_PATH_BYTES:
-        raise UnsafeEntry("the manifest has a name that is too long")
+            ancestor = ancestor.rpartition(b"/")[0]
     if max((folder.count(b"/") for folder in folders), default=0) >= MAX_DEPTH - 1:
         raise UnsafeEntry("the manifest has folders that are nested too deep")
     return folders

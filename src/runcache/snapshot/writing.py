@@ -63,25 +63,31 @@ class Writer:
 
     def write_file(self, record: int, contents: bytes | memoryview) -> None:
         """Write a file that has these contents, and zeros behind them up to its size."""
+        # Thousands of small files are written: neither a call to the disk nor to a function more
+        # than there must be.
         ledger, manifest = self._ledger, self._manifest
         root, mtime_ns = ledger.root_of(record), manifest.mtimes_ns[record]
         mode, size_bytes = manifest.modes[record] & PERMISSIONS, manifest.sizes[record]
-        # Thousands of small files are written: neither a call to the disk nor to a function more
-        # than there must be.
+        target = ledger.target(root)
         try:
-            folder, draft = self._draft_of(root, record)
+            if target.is_fresh:
+                folder, draft = self.folders(root).place(manifest.names[record])
+            else:
+                folder, draft = self._draft_of(root, record)
             descriptor = os.open(draft, _CREATE_NEW, mode, dir_fd=folder)
             try:
                 if len(contents) < size_bytes:
                     os.ftruncate(descriptor, size_bytes)
                 _write_at(descriptor, contents, 0)
-                if mode & ledger.target(root).umask:
+                if mode & target.umask:
                     os.fchmod(descriptor, mode)
                 os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-                ledger.stamps[record] = stamp_in(os.fstat(descriptor))
+                stat = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
-            self._appear(root, record)
+            ledger.stamps[record] = stamp_in(stat)
+            if not target.is_fresh:
+                self._appear(root, record)
         except OSError as exc:
             raise self._failure(root, manifest.names[record], exc) from exc
 

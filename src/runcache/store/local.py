@@ -269,7 +269,8 @@ def _sync_tree(folder: Path) -> None:
 
 def _unlocked_files(folder: Path) -> list[str]:
     try:
-        names = [entry.name for entry in os.scandir(folder)]
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
     except FileNotFoundError:
         return []
     return [name for name in names if layout.is_part_name(name) and not _is_locked(folder / name)]
@@ -303,7 +304,8 @@ def _delete_tree(folder: Path) -> None:
 
 def _blob_names(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in os.scandir(folder) if layout.is_blob_name(entry.name)]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if layout.is_blob_name(entry.name)]
     except FileNotFoundError:
         return []
 
