@@ -24,7 +24,7 @@ CHECKED := $(wildcard src tests benchmarks fuzz)
 
 help:
 	@echo 'make serve   set up what is needed, then serve on http://127.0.0.1:8480/ (ARGS="--port 9000")'
-	@echo 'make test    set up what is needed, then run the whole test suite (ARGS="-k prefix -n 2")'
+	@echo 'make test    set up what is needed, then run the whole test suite (ARGS="-k prefix")'
 	@echo 'make setup   the development environment, without running anything'
 	@echo 'make check   format, lint, types, layers, dependencies'
 	@echo 'make bench   the benchmarks (ARGS="--help")'
@@ -38,7 +38,7 @@ serve: $(ABLE_TO_SERVE)
 setup: $(DEV) $(MODULES)
 
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
