@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runcache.access import UNTRUSTED_EVENTS, owner_name, repository_name, scopes_for
+from runcache.access import (
+    UNTRUSTED_EVENTS,
+    Role,
+    branch_ref,
+    owner_name,
+    repository_name,
+    roles_for,
+    scopes_for,
+)
 from runcache.errors import InvalidInput, InvalidRef, InvalidRepository, ReadDenied, WriteDenied
 from runcache.model import Grant, Permission, ScopePermission
 
@@ -216,3 +224,32 @@ def test_what_is_not_owner_and_name_is_refused(name: str) -> None:
 def test_what_is_no_owner_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput):
         owner_name(name)
+
+
+def test_each_scope_has_the_reason_why_it_is_read() -> None:
+    roles = roles_for(ref="refs/pull/7/merge", base_ref="next", default_branch="dev")
+
+    assert list(roles.items()) == [
+        ("refs/pull/7/merge", Role.OWN),
+        ("refs/heads/next", Role.BASE),
+        ("refs/heads/dev", Role.DEFAULT),
+    ]
+    assert roles_for(ref="refs/heads/main", base_ref="main") == {"refs/heads/main": Role.OWN}
+
+
+@given(
+    own=st.sampled_from(["refs/heads/a", "refs/heads/b", "refs/tags/a"]),
+    base=st.sampled_from("abc"),
+)
+def test_the_reasons_are_those_of_the_scopes_that_are_searched(own: str, base: str) -> None:
+    roles = roles_for(ref=own, base_ref=base, default_branch="a")
+
+    scopes = scopes_for(ref=own, base_ref=base, default_branch="a")
+
+    assert [scope.scope for scope in scopes] == list(roles)
+
+
+def test_a_branch_may_be_named_with_or_without_its_prefix() -> None:
+    assert branch_ref("next") == branch_ref("refs/heads/next") == "refs/heads/next"
+    with pytest.raises(InvalidRef):
+        branch_ref("a..b")

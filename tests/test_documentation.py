@@ -27,11 +27,13 @@ from runcache.access import scopes_for
 from runcache.cli import console
 from runcache.config import load
 from runcache.errors import CacheError
-from runcache.model import Entry, EntryBlob, Hit, MatchKind, Permission
+from runcache.insight.explain import Cause
+from runcache.model import Entry, EntryBlob, Grant, Hit, Key, MatchKind, Permission
 from runcache.retention import Reason
 from runcache.server import failures
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import RECEIVED, SENT
+from runcache.service import Lookup
 from runcache.settings import PLANNED, SETTINGS, variable_of
 from runcache.testing import LiveServer
 from runcache.wire import twirp as wire
@@ -72,7 +74,8 @@ def like_a_checkout(folder: Path) -> Path:
     """Make a folder that has all the files of the project, and may be written to."""
     folder.mkdir()
     for entry in ROOT.iterdir():
-        if entry.is_file() and entry.name != "runcache.toml":
+        # In a worktree `.git` is a file, too, which would tell of its branch.
+        if entry.is_file() and entry.name not in {"runcache.toml", ".git"}:
             shutil.copy(entry, folder)
     for name in ("examples", "tests"):
         (folder / name).symlink_to(ROOT / name)
@@ -119,6 +122,12 @@ def test_an_example_prints_what_the_documentation_says(story: Story, tmp_path: P
         said = f"$ {command.text}\n{output}"
         assert command.prints(output), said
         assert not status or output.startswith("error: ") or after == "echo $?", said
+
+
+def test_every_cause_of_a_miss_is_documented() -> None:
+    assert [only_code(row["cause"]) for row in table("explain.md", "cause")] == [
+        cause.value for cause in Cause
+    ]
 
 
 def test_every_mark_belongs_to_a_block_of_commands() -> None:
@@ -194,13 +203,14 @@ def test_variables_of_the_client_are_known_to_the_server(tmp_path: Path) -> None
 def test_the_table_of_metrics_has_every_metric_with_its_labels() -> None:
     entry = Entry(1, "octo/hello", "refs/heads/main", "k", "v", 1, 0, 0)
     metrics = Metrics()
-    metrics.missed("octo/hello")
+    lookup = Lookup(Grant("octo/hello", (), job="job"), (Key("k"),), ("v",))
+    metrics.missed(lookup)
     metrics.saved(entry)
     metrics.damaged("blob")
     metrics.damage_reported(entry, "digest")
     metrics.answered("/healthz", 200, 0.1)
     for kind in MatchKind:
-        metrics.found(Hit(entry, (EntryBlob("blob", 1),), kind))
+        metrics.found(lookup, Hit(entry, (EntryBlob("blob", 1),), kind))
     for reason in Reason:
         metrics.evicted(reason, 1)
     for direction in (SENT, RECEIVED):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runcache.errors import InvalidKey, TooManyKeys
-from runcache.matching import Step, answered_step, keys_of, walk
+from runcache.matching import Outcome, Step, answered_step, keys_of, outcomes, walk
 from runcache.model import MAX_KEYS, Entry, Key, MatchKind
 
 FEATURE = "refs/heads/feature"
@@ -74,6 +74,21 @@ def test_a_step_accepts_entries_of_its_scope_alone() -> None:
 def test_an_entry_that_answers_no_step_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(LookupError):
         answered_step(walk([MAIN], keys_of("npm-")), entry_of(MAIN, "pip-"))
+
+
+def test_after_a_miss_every_step_has_found_nothing() -> None:
+    steps = walk([FEATURE, MAIN], keys_of("npm-1", ["npm-"]))
+
+    assert outcomes(steps, None) == (Outcome.NOTHING,) * len(steps)
+
+
+def test_steps_before_the_answer_found_nothing_and_those_behind_were_not_reached() -> None:
+    steps = walk([FEATURE, MAIN], keys_of("npm-1", ["npm-"]))
+
+    found = outcomes(steps, entry_of(MAIN, "npm-1"))
+
+    answered = (Outcome.ANSWERED,)
+    assert found == (Outcome.NOTHING,) * 4 + answered + (Outcome.NOT_REACHED,) * 3
 
 
 keys = st.text(st.sampled_from("ab"), min_size=1, max_size=3)

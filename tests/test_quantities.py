@@ -9,6 +9,7 @@ from runcache.quantities import (
     parse_duration,
     parse_size,
     print_about,
+    print_age,
     print_duration,
     print_size,
 )
@@ -120,3 +121,20 @@ def test_a_duration_is_printed_in_its_own_unit(text: str) -> None:
 )
 def test_a_size_for_people_has_three_digits(size_bytes: int, text: str) -> None:
     assert print_about(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (7199, "1 hour ago"),
+        (7200, "2 hours ago"),
+        (86_400 * 29, "29 days ago"),
+        (86_400 * 364, "12 months ago"),
+        (86_400 * 800, "2 years ago"),
+    ],
+)
+def test_an_age_has_its_largest_unit(seconds: int, text: str) -> None:
+    assert print_age(seconds) == text

@@ -4,14 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runcache.errors import InvalidLimit
 from runcache.retention import (
+    MAX_LIMIT_BYTES,
     BlobUse,
+    Cascade,
+    EffectiveLimits,
     EntryUse,
     Forgotten,
     Limits,
+    LimitValues,
     Reason,
     References,
     over_limit,
@@ -208,3 +214,75 @@ def test_all_that_nobody_used_and_nothing_else_is_unused(
     assert {gone.entry_id for gone in plan} == {
         use.entry_id for use in entries if use.last_accessed_at < before_ms
     }
+
+
+SIZES = st.none() | st.integers(0, 10)
+TIMES = st.none() | st.integers(0, 10).map(lambda days: timedelta(days=days))
+VALUES = st.builds(LimitValues, SIZES, TIMES)
+SERVER = LimitValues(5, timedelta(days=5))
+
+
+@given(owner=VALUES, repository=VALUES)
+def test_the_lowest_limit_of_server_owner_and_repository_counts(
+    owner: LimitValues, repository: LimitValues
+) -> None:
+    cascade = Cascade(SERVER, {"octo": owner, "octo/hello": repository, "octopus": LimitValues(0)})
+
+    found = cascade.of("octo/hello")
+
+    def least(name: str, *of: LimitValues) -> int | timedelta:
+        given_values = (getattr(each, name) for each in of)
+        found: int | timedelta = min(value for value in given_values if value is not None)
+        return found
+
+    for name in ("size_bytes", "unused_for"):
+        assert getattr(found.inherited, name) == least(name, SERVER, owner)
+        assert getattr(found.effective, name) == least(name, SERVER, owner, repository)
+    assert found.own == repository
+    assert cascade.size_bytes_of("octo/hello") == found.effective.size_bytes
+    assert cascade.unused_for_of("octo/hello") == found.effective.unused_for
+    assert cascade.of("octo").effective == found.inherited
+
+
+def test_what_is_not_set_is_inherited() -> None:
+    cascade = Cascade(SERVER, {"octo": LimitValues(3)})
+
+    assert cascade.of("other/hello") == EffectiveLimits(None, SERVER, SERVER)
+    assert cascade.of("other") == EffectiveLimits(None, SERVER, SERVER)
+    assert cascade.of("") == EffectiveLimits(None, SERVER, SERVER)
+    assert cascade.of("octo/hello").own is None
+    assert cascade.of("octo/hello").effective == LimitValues(3, timedelta(days=5))
+
+
+def test_a_cascade_names_whom_a_sweep_must_look_at() -> None:
+    cascade = Cascade(
+        SERVER,
+        {
+            "a": LimitValues(4, timedelta(days=6)),
+            "b/c": LimitValues(2, timedelta(days=4)),
+            "d": LimitValues(None, timedelta(days=1)),
+        },
+    )
+
+    assert cascade.least_size_bytes == 2
+    assert cascade.with_shorter_lives() == ["b/c", "d"]
+    assert Cascade(SERVER, {}).least_size_bytes == 5
+    assert cascade.replaced("b/c", LimitValues(1)).size_bytes_of("b/c") == 1
+    assert cascade.size_bytes_of("b/c") == 2
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "unused_for"),
+    [(-1, None), (2**63, None), (None, timedelta(microseconds=-1))],
+)
+def test_less_than_nothing_is_no_limit(
+    size_bytes: int | None, unused_for: timedelta | None
+) -> None:
+    with pytest.raises(InvalidLimit):
+        LimitValues(size_bytes, unused_for)
+
+
+def test_the_servers_own_limits_may_be_anything() -> None:
+    server = Limits(repo_limit_bytes=2**70, unused_for=timedelta.max).of_each_repository()
+
+    assert server == LimitValues(MAX_LIMIT_BYTES, timedelta.max)

@@ -8,6 +8,7 @@ ref. Events that anybody can cause with code of their own must not fill the defa
 """
 
 import re
+from enum import Enum
 from typing import Final
 
 from runcache.errors import InvalidInput, InvalidRef, InvalidRepository
@@ -21,6 +22,32 @@ _NAME: Final = re.compile(r"[a-z0-9_.-]{1,100}")
 _NOT_IN_A_REF: Final = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$"
 )
+
+
+class Role(Enum):
+    """Why a job may read a scope."""
+
+    OWN = "own"
+    BASE = "base"
+    DEFAULT = "default"
+    GRANTED = "granted"  # its token says so, and no more
+
+
+def roles_for(
+    *, ref: str, base_ref: str | None = None, default_branch: str = "main"
+) -> dict[str, Role]:
+    """Return the scopes that a job may read, in search order, and why.
+
+    What `ref`, `base_ref` and `default_branch` are is said of `scopes_for`.
+
+    Raises:
+        InvalidRef: one of them is not a ref.
+    """
+    roles = {_full_ref(ref): Role.OWN}
+    if base_ref:
+        roles.setdefault(branch_ref(base_ref), Role.BASE)
+    roles.setdefault(branch_ref(default_branch), Role.DEFAULT)
+    return roles
 
 
 def scopes_for(
@@ -38,13 +65,21 @@ def scopes_for(
     Raises:
         InvalidRef: one of them is not a ref.
     """
-    own = _full_ref(ref)
-    default = _branch_ref(default_branch)
-    is_trusted = own != default or event not in UNTRUSTED_EVENTS
-    permissions = {own: Permission.READ_WRITE if is_trusted else Permission.READ}
-    for readable in (_branch_ref(base_ref) if base_ref else own, default):
-        permissions.setdefault(readable, Permission.READ)
-    return tuple(ScopePermission(scope, permission) for scope, permission in permissions.items())
+    own, *others = roles_for(ref=ref, base_ref=base_ref, default_branch=default_branch)
+    is_trusted = own != branch_ref(default_branch) or event not in UNTRUSTED_EVENTS
+    return (
+        ScopePermission(own, Permission.READ_WRITE if is_trusted else Permission.READ),
+        *(ScopePermission(other, Permission.READ) for other in others),
+    )
+
+
+def branch_ref(name: str) -> str:
+    """Return the full ref of a branch, which may be given as that already.
+
+    Raises:
+        InvalidRef: there can be no such branch.
+    """
+    return _full_ref(name if name.startswith("refs/") else f"refs/heads/{name}")
 
 
 def repository_name(text: str) -> str:
@@ -72,10 +107,6 @@ def owner_name(text: str) -> str:
 
 def _is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None and text not in {".", ".."}
-
-
-def _branch_ref(name: str) -> str:
-    return _full_ref(name if name.startswith("refs/") else f"refs/heads/{name}")
 
 
 def _full_ref(ref: str) -> str:

@@ -88,6 +88,15 @@ class Settings:
         """Whether the signing key is the data folder's, which is made when it is missing."""
         return self.signing_key_file == self.data / OWN_KEY
 
+    def require_cache(self, *, hint: str) -> None:
+        """Make sure that there is a cache already where these settings lead.
+
+        Raises:
+            InvalidSettings: there is none.
+        """
+        if not self.catalog.is_file():
+            raise InvalidSettings(f"there is no cache: `{self.catalog}` does not exist", hint=hint)
+
     def limits(self) -> Limits:
         """Return what decides which entries stay."""
         return Limits(

@@ -19,6 +19,9 @@ CacheError
 │   │   ├── DigestMismatch
 │   │   ├── TooManyPacks
 │   │   ├── ManifestMissing
+│   │   ├── InvalidParameter    a parameter or member that is missing or wrong
+│   │   ├── InvalidCursor       a page of a list that cannot be
+│   │   ├── InvalidLimit        a limit of a repository or an owner that cannot be
 │   │   ├── InvalidPattern      a pattern of file names that cannot be
 │   │   ├── ExpressionError     an expression that cannot be read or evaluated
 │   │   ├── InvalidWorkflow     a workflow file that cannot be read
@@ -29,7 +32,9 @@ CacheError
 │   ├── NotAuthenticated
 │   ├── NotPermitted
 │   │   ├── ReadDenied
-│   │   └── WriteDenied
+│   │   ├── WriteDenied
+│   │   ├── FormRefused         a form that no page of the same session held
+│   │   └── ReadOnlyToken       an API token that looks after caches without changing them
 │   ├── LinkRefused
 │   ├── NotFound
 │   │   ├── UploadGone
@@ -40,6 +45,7 @@ CacheError
 │   ├── FileUnreadable          a file or folder of the caller that cannot be read
 │   ├── FileUnwritable          a file or folder of the caller that cannot be written
 │   ├── NothingToSave           no file is where the paths lead
+│   ├── FilesUnlistable         a snapshot whose manifest is damaged, or too large to be shown
 │   ├── SecretsFound            credentials among the files that were to be saved
 │   ├── SnapshotsUnsupported    a server that keeps archives only
 │   ├── InvalidSettings
@@ -205,6 +211,39 @@ class ManifestMissing(InvalidInput):
         super().__init__("the manifest of the snapshot was never received")
 
 
+class InvalidParameter(InvalidInput):
+    """A parameter of a query, or a member of a body, that is missing or is not what it must be."""
+
+    name: str = ""
+    reason: str = ""
+    is_missing: bool = False
+
+    def __init__(self, name: str, reason: str, *, is_missing: bool = False) -> None:
+        super().__init__(f"`{name}` {reason}")
+        self.name = name
+        self.reason = reason
+        self.is_missing = is_missing
+
+
+class InvalidCursor(InvalidInput):
+    """A cursor that leads nowhere, or that belongs to a list of other entries or another order."""
+
+    hint = "begin again with the first page"
+
+    def __init__(self) -> None:
+        super().__init__("the cursor does not belong to this list")
+
+
+class InvalidLimit(InvalidInput):
+    """A limit for a repository or an owner that is too small or too large to mean anything."""
+
+    hint = "leave it out to go back to what is inherited"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid limit: {reason}")
+        self.reason = reason
+
+
 class InvalidPattern(InvalidInput):
     """A pattern of file names that GitHub's library refuses, or that no file could match."""
 
@@ -334,6 +373,24 @@ class WriteDenied(NotPermitted):
         super().__init__("cache write denied: token has no writable scopes")
 
 
+class FormRefused(NotPermitted):
+    """A form of the web pages that did not come from a page of the same session."""
+
+    hint = "go back, reload the page and try again; cookies must be allowed"
+
+    def __init__(self) -> None:
+        super().__init__("the form does not belong to your session")
+
+
+class ReadOnlyToken(NotPermitted):
+    """An API token that may look at something, and not change it."""
+
+    hint = "`runcache token api --write` makes one that may"
+
+    def __init__(self) -> None:
+        super().__init__("the token may look at this, and not change it")
+
+
 class LinkRefused(Refused):
     """A blob link that is altered, expired, unsigned or used for another purpose."""
 
@@ -422,6 +479,16 @@ class NothingToSave(Refused):
         listed = ", ".join(f"`{path}`" for path in paths)
         super().__init__(f"there is nothing at {listed}")
         self.paths = tuple(paths)
+
+
+class FilesUnlistable(Refused):
+    """A snapshot whose manifest cannot be read, or is larger than is read for a list."""
+
+    hint = "restore it elsewhere to see its files"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the files of this entry cannot be listed: {reason}")
+        self.reason = reason
 
 
 class SecretsFound(Refused):

@@ -7,6 +7,7 @@ everybody who has to say why reads the same steps.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from runcache.errors import TooManyKeys
 from runcache.model import MAX_KEYS, Entry, Key, MatchKind
@@ -26,6 +27,14 @@ class Step:
         if entry.scope != self.scope:
             return False
         return entry.key == self.key if self.is_exact else entry.key.startswith(self.key)
+
+
+class Outcome(Enum):
+    """What came of a step of a walk."""
+
+    NOTHING = "nothing"
+    ANSWERED = "answered"
+    NOT_REACHED = "not_reached"  # a step before it has answered
 
 
 def keys_of(primary: str, restore_keys: Iterable[str] = ()) -> tuple[Key, ...]:
@@ -68,3 +77,16 @@ def answered_step(steps: Iterable[Step], entry: Entry) -> Step:
         if step.accepts(entry):
             return step
     raise LookupError(entry.key)
+
+
+def outcomes(steps: Sequence[Step], entry: Entry | None) -> tuple[Outcome, ...]:
+    """Return what came of each step of a lookup that ended with `entry`, or with nothing.
+
+    Raises:
+        LookupError: `entry` answers none of them.
+    """
+    if entry is None:
+        return (Outcome.NOTHING,) * len(steps)
+    answered = steps.index(answered_step(steps, entry))
+    later = len(steps) - answered - 1
+    return (Outcome.NOTHING,) * answered + (Outcome.ANSWERED,) + (Outcome.NOT_REACHED,) * later

@@ -86,12 +86,20 @@ class Grant:
     """What the bearer of a job token may do, and as whom.
 
     `repository` is `owner/name` in lower case. `scopes` are in search order: the own ref first.
-    `job` names the job, so that it may reserve a key again after a lost reply.
+    `job` names the job, so that it may reserve a key again after a lost reply. `event` is what
+    started it, and `run` the run of the workflow, as far as its token says so.
     """
 
     repository: str
     scopes: tuple[ScopePermission, ...]
     job: str
+    event: str | None = None
+    run: str | None = None
+
+    @property
+    def own_ref(self) -> str:
+        """The ref of the job; empty if it has no scope at all."""
+        return self.scopes[0].scope if self.scopes else ""
 
     @property
     def readable_scopes(self) -> tuple[str, ...]:
@@ -230,6 +238,20 @@ class Upload:
         return writer == (self.repository, self.scope, self.job)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What makes the version of an entry, as far as its client says so.
+
+    `paths` are one pattern each. `compression` is what stands there in the version, and `system` is
+    `Linux`, `macOS` or `Windows`.
+    """
+
+    paths: tuple[str, ...] | None = None
+    compression: str | None = None
+    system: str | None = None
+    cross_os: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A piece of a blob as it was received, in the order of the blob."""
@@ -259,6 +281,7 @@ class Blob:
     name: str
     size_bytes: int
     created_at: int
+    is_pack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +314,20 @@ class ApiToken:
         """Say whether caches of `repository` may be looked at."""
         name = repository.lower()
         return self.is_admin or name in self.repositories or name.split("/")[0] in self.owners
+
+    def may_write(self, repository: str) -> bool:
+        """Say whether caches of `repository` may be deleted, and its limits set."""
+        return self.can_write and self.may_read(repository)
+
+    def may_read_owner(self, owner: str) -> bool:
+        """Say whether the usage and the limits of `owner` may be looked at."""
+        return self.is_admin or owner.lower() in self.owners
+
+    def may_write_owner(self, owner: str) -> bool:
+        """Say whether the limits of `owner` may be set."""
+        return self.can_write and self.may_read_owner(owner)
+
+    @property
+    def name(self) -> str:
+        """Who did it, where the deeds of a token are told."""
+        return f"token {self.id}"

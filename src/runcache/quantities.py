@@ -24,6 +24,13 @@ DURATION_UNITS: Final = {
     "h": timedelta(hours=1),
     "d": timedelta(days=1),
 }
+AGES: Final = (
+    ("year", 365 * 86_400),
+    ("month", 30 * 86_400),
+    ("day", 86_400),
+    ("hour", 3_600),
+    ("minute", 60),
+)
 MAX_SIZE_BYTES: Final = 2**63 - 1  # what the catalog's columns hold
 MAX_DURATION: Final = timedelta(days=36_500)  # so that no sum with a date leaves the calendar
 
@@ -96,3 +103,12 @@ def print_duration(duration: timedelta) -> str:
         if seconds % factor == 0 and (seconds >= factor or unit == "s")
     ]
     return min(exact, key=len)
+
+
+def print_age(seconds: int) -> str:
+    """Return how long ago something was, for a person: `3 days ago`, or `just now`."""
+    for unit, length in AGES:
+        count = seconds // length
+        if count > 0:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -7,6 +7,12 @@ from typing import Final
 
 from runcache.javascript import BLANKS, utf8_of
 
+SNAPSHOT: Final = "runcache-snapshot-1"
+"""What stands in a snapshot's version where an archive's has its compression (protocol §6)."""
+
+COMPRESSIONS: Final = ("zstd-without-long", "gzip")
+"""What an archive may be compressed with, in order of preference (protocol §6)."""
+
 _SALT: Final = "1.0"
 _WINDOWS: Final = "Windows"
 _NEGATION: Final = re.compile(f"^![{BLANKS}]+")

@@ -181,16 +181,20 @@ async def test_retention_looks_first_at_what_was_used_longest_ago(
     assert ids(await least(REPOSITORY)) == [entry.id for entry in used[:2]]
     assert ids(await least("octo/unheard-of")) == []
     assert ids(await least(None, accessed_before=NOW + 2)) == [entry.id for entry in used[:2]]
-    assert ids(await least(None, skip=1, limit=2)) == [entry.id for entry in used[1:3]]
+    assert ids(await least(None, accessed_from=NOW + 2)) == [entry.id for entry in used[2:]]
+    [first, *_] = await least(None)
+    assert ids(await least(None, behind=first, limit=2)) == [entry.id for entry in used[1:3]]
 
 
-async def test_retention_looks_at_the_oversized_before_all_others(
+async def test_retention_looks_at_the_oversized_apart_from_the_others(
     catalog: Catalog, used: list[Entry]
 ) -> None:
-    first = await catalog.entries.least_recently_used(None, oversized_bytes=100)
+    large = await catalog.entries.least_recently_used(None, larger_than=100)
+    others = await catalog.entries.least_recently_used(None, at_most=100)
 
-    assert ids(first) == [used[number].id for number in (1, 3, 0, 2)]
-    assert [(use.size_bytes, use.blobs[0].references) for use in first[:1]] == [(200, 1)]
+    assert ids(large) == [used[number].id for number in (1, 3)]
+    assert ids(others) == [used[number].id for number in (0, 2)]
+    assert [(use.size_bytes, use.blobs[0].references) for use in large[:1]] == [(200, 1)]
 
 
 async def test_after_an_unclean_stop_only_what_is_durable_is_found(catalog: Catalog) -> None:
@@ -306,11 +310,13 @@ async def test_retention_looks_at_fewer_entries_if_they_have_many_blobs(
         BLOBS_AT_ONCE // 2,
     )
 
-    pages = [
-        await catalog.entries.least_recently_used(REPOSITORY, skip=skip) for skip in (0, 1, 2, 4)
-    ]
+    pages: list[list[EntryUse]] = []
+    last = None
+    while page := await catalog.entries.least_recently_used(REPOSITORY, behind=last):
+        pages.append(page)
+        last = page[-1]
 
-    assert [ids(page) for page in pages] == [[1], [2], [3, 4], []]
+    assert [ids(page) for page in pages] == [[1], [2], [3, 4]]
     assert await catalog.entries.forget([1, 2, 3, 4], now_ms=NOW, link_ms=0) == len(entries)
 
 

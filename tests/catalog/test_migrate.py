@@ -17,6 +17,7 @@ from runcache.catalog.migrate import HEAD, SCRIPTS, upgrade
 from runcache.catalog.sqlite import open_catalog
 from runcache.catalog.tables import METADATA
 from runcache.errors import CatalogUnavailable
+from runcache.listing import FamilyUsage
 from runcache.matching import keys_of, walk
 from runcache.model import Usage
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, VERSION, query, save
@@ -145,6 +146,7 @@ async def test_a_catalog_of_the_first_release_goes_on(file: Path) -> None:
         found = await catalog.entries.find(
             REPOSITORY, [VERSION], walk([MAIN], keys_of("saved")), every_blob=True
         )
+        families = await catalog.listing.families(REPOSITORY)
         upload = await catalog.uploads.get(2, now_ms=NOW)
         entry = await catalog.uploads.commit(upload, size_bytes=7, now_ms=NOW)
         usage = await catalog.repositories.usage(REPOSITORY)
@@ -157,5 +159,6 @@ async def test_a_catalog_of_the_first_release_goes_on(file: Path) -> None:
         ("saved", 30, None)
     ]
     assert [part.name for part in found.parts["saved"]] == ["part-a", "part-b"]
+    assert families == [FamilyUsage("saved", 1, 30)]
     assert (upload.is_snapshot, entry.is_snapshot) == (False, False)
     assert (usage, miscounted, dropped) == (Usage(REPOSITORY, 2, 37), [], 2)

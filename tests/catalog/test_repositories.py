@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.sqlite import open_catalog
@@ -21,6 +22,19 @@ _numbers = itertools.count()
 async def test_a_repository_that_never_saved_anything_uses_nothing(catalog: Catalog) -> None:
     assert await catalog.repositories.usage("octo/new") == Usage("octo/new", 0, 0)
     assert await catalog.repositories.total_bytes() == 0
+
+
+async def test_a_repository_whose_making_was_rolled_back_is_made_anew(catalog: Catalog) -> None:
+    def fail(connection: Connection) -> None:
+        catalog.repositories.ensure(connection, "octo/new")
+        catalog.repositories.ensure(connection, "octo/new")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        await catalog._connections.write(fail)  # noqa: SLF001  -- no method of its own fails so
+
+    await save(catalog, "one", repository="octo/new")
+    assert (await catalog.repositories.usage("octo/new")).entry_count == 1
 
 
 async def test_repositories_over_a_limit_are_named(catalog: Catalog) -> None:

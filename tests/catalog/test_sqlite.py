@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -84,6 +85,28 @@ async def test_a_reader_sees_one_state_and_never_waits_for_a_writer(
 
     assert while_it_writes == set()
     assert await facts(connections) == {"theirs"}
+
+
+async def test_a_long_read_sees_one_state_and_lets_others_read(
+    connections: SqliteConnections,
+) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def take_long(connection: Connection) -> list[int]:
+        counted = text("SELECT count(*) FROM facts")
+        before = connection.scalars(counted).one()
+        has_begun.set()
+        may_end.wait(timeout=60)
+        return [before, connection.scalars(counted).one()]
+
+    long_read = asyncio.create_task(connections.read_long(take_long))
+    await asyncio.to_thread(has_begun.wait, 60)
+    await connections.write(lambda c: add_fact(c, "one"))
+    meanwhile = await facts(connections)
+    may_end.set()
+
+    assert meanwhile == {"one"}
+    assert await long_read == [0, 0]
 
 
 async def test_what_the_engine_says_becomes_an_error_of_ours(

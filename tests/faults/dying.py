@@ -66,6 +66,9 @@ class DyingConnections:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._connections.read(work)
 
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        return await self._connections.read_long(work)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._life.after(self._connections.write(work))
 

@@ -48,7 +48,10 @@ class Blobs:
     async def get(self, name: str) -> Blob | None:
         """Return a committed blob: also a doomed one, but none whose bytes are suspect."""
         rows = await self._connections.read(lambda c: _GET.rows(c, {"blob": name}))
-        return Blob(*rows[0]) if rows else None
+        if not rows:
+            return None
+        *columns, is_pack = rows[0]
+        return Blob(*[*columns, bool(is_pack)])
 
     async def parts(self, name: str, span: Span) -> AsyncIterator[list[Part]]:
         """Yield the parts that hold bytes of `span`, in order, in lists of bounded size.
@@ -238,7 +241,9 @@ _SUSPECT: Final = (
     .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.is_suspect.is_(True))
 )
 _GET: Final = Prepared(
-    select(BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.created_at).where(
+    select(
+        BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.created_at, BLOBS.c.upload_id.is_not(None)
+    ).where(
         BLOBS.c.name == bindparam("blob"),
         BLOBS.c.size_bytes.is_not(None),
         # What is proven may be read, though another entry that has it is suspect.

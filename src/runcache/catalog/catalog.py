@@ -1,22 +1,35 @@
 """The catalog: every fact the server keeps, and every statement about it, a named method each.
 
 `entries`, `uploads`, `blobs` and `tokens` have the statements of their tables, `snapshots` those of
-uploads that become snapshots; this class holds them together.
+uploads that become snapshots, `listing` those of lists of entries and `limits` those of the limits
+that are set. `events`, `event_log`, `event_days` and `origins` have those of records, and `near`
+those about what is around a lookup. This class holds them together.
 """
 
 import secrets
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, select
 
 from runcache.catalog.blobs import Blobs
 from runcache.catalog.connections import Connections
 from runcache.catalog.entries import Entries
+from runcache.catalog.event_days import EventDays
+from runcache.catalog.event_log import EventLog
+from runcache.catalog.events import Events
+from runcache.catalog.limits import SetLimits
+from runcache.catalog.origins import Origins
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.snapshots import Snapshots
 from runcache.catalog.tables import FACTS
 from runcache.catalog.tokens import Tokens
 from runcache.catalog.uploads import Uploads
+
+if TYPE_CHECKING:
+    from runcache.catalog.listing import Listing
+    from runcache.catalog.near import Near
 
 
 class Catalog:
@@ -34,6 +47,25 @@ class Catalog:
         self.snapshots = Snapshots(connections, self.repositories)
         self.blobs = Blobs(connections)
         self.tokens = Tokens(connections)
+        self.events = Events(connections, self.repositories)
+        self.event_log = EventLog(connections, self.repositories)
+        self.event_days = EventDays(connections)
+        self.origins = Origins(connections)
+        self.limits = SetLimits(connections)
+
+    @cached_property
+    def listing(self) -> "Listing":
+        """The statements of lists of entries."""
+        from runcache.catalog.listing import Listing  # noqa: PLC0415  -- no save or restore lists
+
+        return Listing(self._connections, self.repositories)
+
+    @cached_property
+    def near(self) -> "Near":
+        """The statements about what is around a lookup."""
+        from runcache.catalog.near import Near  # noqa: PLC0415  -- as above
+
+        return Near(self._connections, self.repositories)
 
     def exclusively(self, name: str, *, wait: bool = False) -> AbstractAsyncContextManager[bool]:
         """See `Connections.exclusively`."""

@@ -28,6 +28,14 @@ class Connections(Protocol):
         """
         ...
 
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """As `read`, for work that may take long: no lookup waits for it.
+
+        Raises:
+            CatalogUnavailable: the engine failed.
+        """
+        ...
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` alone among all writers, and commit it.
 

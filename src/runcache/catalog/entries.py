@@ -1,10 +1,12 @@
 """Statements about entries: finding, listing, forgetting."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from itertools import chain
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
 
 from runcache.catalog.blobs import first_parts, pack_parts, packs_of
 from runcache.catalog.connections import Connections
@@ -14,7 +16,10 @@ from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, HOLDS, REPOSITORIES
 from runcache.matching import Step
 from runcache.model import Contents, Entry, EntryBlob, Part
+from runcache.records import DAMAGED, DELETED, Removal
 from runcache.retention import BlobUse, EntryUse
+
+T = TypeVar("T")
 
 # How many rows one transaction changes at the most, so that others get their turn.
 BATCH: Final = 500
@@ -102,6 +107,10 @@ class Entries:
         """Return an entry by its id, with its blobs; `None` also while its bytes are suspect."""
         return await self._connections.read(lambda c: contents_of(c, entry_id))
 
+    async def blob_uses(self, entry_id: int) -> Sequence[BlobUse]:
+        """Return the blobs of an entry, and how many entries have each; none if it is not there."""
+        return await self._connections.read(lambda c: _blob_uses(c, [entry_id]).get(entry_id, ()))
+
     async def count(self) -> int:
         """Return how many there are."""
         counted = select(func.count()).select_from(ENTRIES)
@@ -181,26 +190,35 @@ class Entries:
         self,
         repository: str | None,
         *,
-        oversized_bytes: int | None = None,
+        accessed_from: int | None = None,
         accessed_before: int | None = None,
-        skip: int = 0,
+        larger_than: int | None = None,
+        at_most: int | None = None,
+        behind: EntryUse | None = None,
         limit: int = BATCH,
     ) -> list[EntryUse]:
-        """Return the entries, of one repository or of all, that retention looks at first.
+        """Return the entries, of one repository or of all, that were not used for longest.
 
-        Those larger than `oversized_bytes` come before the others, each part least recently used
-        first. There are at most `limit`, and fewer if they have many blobs. A plan that is not
-        applied as it grows must `skip` what it has read.
+        The times bound their last access, the sizes (bytes) their whole size. There are at most
+        `limit`, and fewer if they have many blobs; a plan that is not applied as it grows goes on
+        `behind` the last one.
         """
         chosen = select(ENTRIES.c.id, ENTRIES.c.size_bytes, ENTRIES.c.last_accessed_at, _BLOB_COUNT)
         if repository is not None:
             owner = select(REPOSITORIES.c.id).where(REPOSITORIES.c.name == repository)
             chosen = chosen.where(ENTRIES.c.repository_id == owner.scalar_subquery())
+        if accessed_from is not None:
+            chosen = chosen.where(ENTRIES.c.last_accessed_at >= accessed_from)
         if accessed_before is not None:
             chosen = chosen.where(ENTRIES.c.last_accessed_at < accessed_before)
-        if oversized_bytes is not None:
-            chosen = chosen.order_by(ENTRIES.c.size_bytes <= oversized_bytes)
-        chosen = chosen.order_by(ENTRIES.c.last_accessed_at, ENTRIES.c.id).limit(limit).offset(skip)
+        if larger_than is not None:
+            chosen = chosen.where(ENTRIES.c.size_bytes > larger_than)
+        if at_most is not None:
+            chosen = chosen.where(ENTRIES.c.size_bytes <= at_most)
+        if behind is not None:
+            place = tuple_(ENTRIES.c.last_accessed_at, ENTRIES.c.id)
+            chosen = chosen.where(place > tuple_(behind.last_accessed_at, behind.entry_id))
+        chosen = chosen.order_by(ENTRIES.c.last_accessed_at, ENTRIES.c.id).limit(limit)
 
         def work(connection: Connection) -> list[EntryUse]:
             found = connection.execute(chosen).all()
@@ -211,27 +229,61 @@ class Entries:
                 for row in rows
             ]
 
-        return await self._connections.read(work)
+        return await self._connections.read_long(work)
 
-    async def forget(self, entry_ids: Iterable[int], *, now_ms: int, link_ms: int) -> int:
+    async def forget(
+        self,
+        entry_ids: Iterable[int],
+        removal: Removal = DELETED,
+        *,
+        now_ms: int,
+        link_ms: int,
+    ) -> int:
         """Drop entries, and doom the blobs that nothing refers to any more; return how many.
 
         A doomed blob is kept for `link_ms` after the last access, since a link may have been given
-        then.
+        then. `removal` says why, for the records.
         """
-        ids = list(entry_ids)
-        dropped = 0
-        for start in range(0, len(ids), BATCH):
-            chosen = select(ENTRIES.c.id, _BLOB_COUNT).where(
-                ENTRIES.c.id.in_(ids[start : start + BATCH])
+
+        def work(ids: Sequence[int], connection: Connection) -> int:
+            return drop_entries(connection, ids, removal, now_ms=now_ms, link_ms=link_ms)
+
+        return sum(await self._in_batches(list(entry_ids), work))
+
+    async def delete(
+        self,
+        repository: str,
+        entry_ids: Sequence[int],
+        removal: Removal,
+        *,
+        now_ms: int,
+        link_ms: int,
+    ) -> list[Entry]:
+        """Forget entries of one repository; return those that were there."""
+
+        def work(ids: Sequence[int], connection: Connection) -> list[Entry]:
+            mine = entries_with_blob().where(
+                ENTRIES.c.id.in_(ids), REPOSITORIES.c.name == repository
             )
-            rows = await self._connections.read(lambda c, chosen=chosen: c.execute(chosen).all())  # type: ignore[misc]
+            deleted = [entry_of(row) for row in connection.execute(mine)]
+            mine_ids = [entry.id for entry in deleted]
+            drop_entries(connection, mine_ids, removal, now_ms=now_ms, link_ms=link_ms)
+            return deleted
+
+        return list(chain.from_iterable(await self._in_batches(entry_ids, work)))
+
+    async def _in_batches(
+        self, entry_ids: Sequence[int], work: Callable[[Sequence[int], Connection], T]
+    ) -> list[T]:
+        """Do `work` to entries in transactions of a bounded size."""
+        done: list[T] = []
+        for start in range(0, len(entry_ids), BATCH):
+            at_most = entry_ids[start : start + BATCH]
+            rows = await self._connections.read(partial(_blob_counts, at_most))
             for batch in _in_bounds(rows):
-                batch_ids = [row.id for row in batch]
-                dropped += await self._connections.write(
-                    lambda c, ids=batch_ids: drop_entries(c, ids, now_ms=now_ms, link_ms=link_ms)  # type: ignore[misc]
-                )
-        return dropped
+                ids = [row.id for row in batch]
+                done.append(await self._connections.write(partial(work, ids)))
+        return done
 
     async def forget_holders(self, blob: str, *, now_ms: int) -> int:
         """Drop all entries that refer to a damaged blob; return how many there were.
@@ -251,7 +303,7 @@ class Entries:
         dropped = 0
         # Another one may be committed in between.
         while holders := await self._connections.write(release):
-            dropped += await self.forget(holders, now_ms=now_ms, link_ms=0)
+            dropped += await self.forget(holders, DAMAGED, now_ms=now_ms, link_ms=0)
         return dropped
 
     async def suspect_all_unproven(self, *, now_ms: int) -> int:
@@ -271,7 +323,8 @@ class Entries:
             )
             lost = list(connection.scalars(unproven.where(BLOBS.c.sha256.is_(None)).distinct()))
             for start in range(0, len(lost), BATCH):
-                drop_entries(connection, lost[start : start + BATCH], now_ms=now_ms, link_ms=0)
+                batch = lost[start : start + BATCH]
+                drop_entries(connection, batch, DAMAGED, now_ms=now_ms, link_ms=0)
             # Nobody verifies these any more. Without a size no link leads to them.
             gone = BLOBS.c.durable_at.is_(None) & BLOBS.c.doomed_at.is_not(None)
             connection.execute(update(BLOBS).where(gone).values(size_bytes=None))
@@ -339,6 +392,11 @@ _BLOB_COUNT: Final = (
     .scalar_subquery()
     .label("blob_count")
 )
+
+
+def _blob_counts(entry_ids: Sequence[int], connection: Connection) -> Sequence[Any]:
+    chosen = select(ENTRIES.c.id, _BLOB_COUNT).where(ENTRIES.c.id.in_(entry_ids))
+    return connection.execute(chosen).all()
 
 
 def _in_bounds(rows: Iterable[Any]) -> Iterator[list[Any]]:

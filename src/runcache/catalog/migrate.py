@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect
 
 from runcache.errors import CatalogUnavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0004"
 """The newest revision among the migrations."""
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"

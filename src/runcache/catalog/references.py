@@ -8,7 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from runcache.catalog.event_log import record_removal, record_save
+from runcache.catalog.origins import drop_origins, saver_of
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, REPOSITORIES, UPLOADS
+from runcache.catalog.tallies import count_added, count_dropped
+from runcache.records import Removal, family_of
 
 # How much longer than its links a blob is kept, whoever forgets its entries: an access is written
 # down within a second, and a download that began in the last moment says so within a minute.
@@ -27,6 +31,7 @@ def insert_entry(
 
     Blobs that no entry referred to until now count with their size, and are doomed no longer.
     """
+    family = family_of(upload.key)
     connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload.id))
     connection.execute(
         insert(ENTRIES).values(
@@ -39,6 +44,7 @@ def insert_entry(
             created_at=now_ms,
             last_accessed_at=now_ms,
             is_snapshot=upload.is_snapshot,
+            family=family,
         )
     )
     connection.execute(
@@ -56,18 +62,39 @@ def insert_entry(
         update(BLOBS).where(mine, BLOBS.c.doomed_at.is_not(None)).values(doomed_at=None)
     )
     _count(connection, upload.repository_id, entries=1, size_bytes=added_bytes or 0)
+    count_added(
+        connection,
+        upload.repository_id,
+        upload.scope,
+        family,
+        upload.version,
+        size_bytes=size_bytes,
+    )
+    saver = saver_of(connection, upload.id, upload.scope)
+    record_save(connection, upload, by=saver, size_bytes=size_bytes, now_ms=now_ms)
 
 
-def drop_entries(connection: Connection, ids: Sequence[int], *, now_ms: int, link_ms: int) -> int:
+def drop_entries(
+    connection: Connection, ids: Sequence[int], removal: Removal, *, now_ms: int, link_ms: int
+) -> int:
     """Drop entries, doom the blobs that no other one refers to, and return how many there were.
+
+    `removal` says why, for the records.
 
     All their blobs are kept for `link_ms` after the last access, since links may have been given
     then; also those that others refer to, which may go before these links end.
     """
     dropped = connection.execute(
-        select(ENTRIES.c.id, ENTRIES.c.repository_id, ENTRIES.c.last_accessed_at).where(
-            ENTRIES.c.id.in_(ids)
-        )
+        select(
+            ENTRIES.c.id,
+            ENTRIES.c.repository_id,
+            ENTRIES.c.scope,
+            ENTRIES.c.key,
+            ENTRIES.c.version,
+            ENTRIES.c.family,
+            ENTRIES.c.size_bytes,
+            ENTRIES.c.last_accessed_at,
+        ).where(ENTRIES.c.id.in_(ids))
     ).all()
     for row in dropped:
         # A lease of a running transfer may already reach further.
@@ -86,6 +113,9 @@ def drop_entries(connection: Connection, ids: Sequence[int], *, now_ms: int, lin
         _count(connection, row.repository_id, entries=-1, size_bytes=0)
     for repository_id, size_bytes in freed:
         _count(connection, repository_id, entries=0, size_bytes=-(size_bytes or 0))
+    count_dropped(connection, dropped)
+    record_removal(connection, dropped, removal, now_ms=now_ms)
+    drop_origins(connection, ids)
     return len(dropped)
 
 
@@ -102,6 +132,7 @@ def keep_until(connection: Connection, entry_id: int, *, until: int) -> None:
 def drop_upload(connection: Connection, upload: Row[Any], *, now_ms: int) -> None:
     """Drop a row of `uploads` with its holds; what was received may go, as no link leads there."""
     connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload.id))
+    drop_origins(connection, [upload.id])
     received = (BLOBS.c.id == upload.blob_id) | (BLOBS.c.upload_id == upload.id)
     connection.execute(update(BLOBS).where(received).values(doomed_at=now_ms, kept_until=now_ms))
 

@@ -2,7 +2,7 @@
 
 One thread reads and one writes, each with a connection of its own that it keeps: a lookup then
 costs one statement (6 900 to 11 100 a second, where `aiosqlite` gives 1 480), and never waits for a
-writer.
+writer. A third one is for lists and sums, which may take long.
 """
 
 import asyncio
@@ -47,13 +47,15 @@ async def open_catalog(path: Path) -> AsyncIterator[Catalog]:
 
 
 class SqliteConnections:
-    """The two threads and their connections (`Connections` is the contract)."""
+    """The threads and their connections (`Connections` is the contract)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._reader = WorkerThreads("catalog-read")
+        self._long_reader = WorkerThreads("catalog-long-read")
         self._writer = WorkerThreads("catalog-write")
         self._read_connection: Connection | None = None
+        self._long_read_connection: Connection | None = None
         self._write_connection: Connection | None = None
 
     @classmethod
@@ -71,13 +73,20 @@ class SqliteConnections:
     async def close(self) -> None:
         """Close both connections and end their threads."""
         await self._reader.run(partial(_close, self._read_connection))
+        await self._long_reader.run(partial(_close, self._long_read_connection))
         await self._writer.run(partial(_close, self._write_connection))
         self._reader.end()
+        self._long_reader.end()
         self._writer.end()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.read`."""
-        return await self._reader.run(partial(self._read, work))
+        assert self._read_connection is not None  # noqa: S101  -- open() has run
+        return await self._reader.run(partial(_read, self._read_connection, work))
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """See `Connections.read_long`; what never reads long never opens a third connection."""
+        return await self._long_reader.run(partial(self._read_long, work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.write`."""
@@ -93,16 +102,11 @@ class SqliteConnections:
             if lock is not None:
                 await asyncio.to_thread(os.close, lock)
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        assert self._read_connection is not None  # noqa: S101  -- open() has run
-        # At the driver, since SQLAlchemy's own begin and commit take longer than a lookup.
-        execute = self._read_connection.connection.execute
-        with _sqlite_errors():
-            execute("BEGIN")
-            try:
-                return work(self._read_connection)
-            finally:
-                execute("COMMIT")
+    def _read_long(self, work: Callable[[Connection], T]) -> T:
+        if self._long_read_connection is None:
+            with _sqlite_errors():
+                self._long_read_connection = _engine(self._path).connect()
+        return _read(self._long_read_connection, work)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         assert self._write_connection is not None  # noqa: S101  -- open() has run
@@ -160,6 +164,17 @@ def _writing(engine: Engine) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _read(connection: Connection, work: Callable[[Connection], T]) -> T:
+    # At the driver, since SQLAlchemy's own begin and commit take longer than a lookup.
+    execute = connection.connection.execute
+    with _sqlite_errors():
+        execute("BEGIN")
+        try:
+            return work(connection)
+        finally:
+            execute("COMMIT")
 
 
 def _close(connection: Connection | None) -> None:

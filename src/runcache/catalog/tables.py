@@ -125,6 +125,8 @@ ENTRIES: Final = Table(
     # After an unclean stop, until the bytes are verified: a miss.
     Column("is_suspect", Boolean, nullable=False, server_default=text("false")),
     Column("is_snapshot", Boolean, nullable=False, server_default=text("false")),
+    # What `records.family_of` makes of the key.
+    Column("family", _Bytewise, nullable=False, server_default=text("''")),
     UniqueConstraint("repository_id", "scope", "version", "key"),
 )
 Index(
@@ -137,6 +139,43 @@ Index(
 )
 Index("ix_entries_repository_lru", ENTRIES.c.repository_id, ENTRIES.c.last_accessed_at)
 Index("ix_entries_lru", ENTRIES.c.last_accessed_at)
+# Lists: each order of all entries, of a ref's and of a family's, so that no page is looked for.
+Index("ix_entries_key", ENTRIES.c.repository_id, ENTRIES.c.key)
+Index("ix_entries_created", ENTRIES.c.repository_id, ENTRIES.c.created_at)
+Index("ix_entries_size", ENTRIES.c.repository_id, ENTRIES.c.size_bytes)
+for _group in ("scope", "family"):
+    for _name, _order in (
+        ("created", "created_at"),
+        ("accessed", "last_accessed_at"),
+        ("size", "size_bytes"),
+    ):
+        Index(
+            f"ix_entries_{_group}_{_name}",
+            ENTRIES.c.repository_id,
+            ENTRIES.c[_group],
+            ENTRIES.c[_order],
+        )
+
+# What lists count with (see `catalog/tallies.py`).
+TALLIES: Final = Table(
+    "tallies",
+    METADATA,
+    Column("repository_id", ForeignKey("repositories.id"), primary_key=True),
+    Column("scope", _Bytewise, primary_key=True),
+    Column("family", _Bytewise, primary_key=True),
+    Column("version", _Bytewise, primary_key=True),
+    Column("entry_count", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_tallies_family",
+    TALLIES.c.repository_id,
+    TALLIES.c.family,
+    TALLIES.c.version,
+    TALLIES.c.entry_count,
+    TALLIES.c.size_bytes,
+)
 
 ENTRY_BLOBS: Final = Table(
     "entry_blobs",
@@ -178,6 +217,76 @@ HOLDS: Final = Table(
     sqlite_with_rowid=False,
 )
 
+# What clients said of what they reserved; their ids go on as those of entries.
+ORIGINS: Final = Table(
+    "origins",
+    METADATA,
+    Column("entry_id", _Id, primary_key=True, autoincrement=False),
+    Column("event", Text),
+    Column("run", Text),
+    # A JSON list of texts.
+    Column("paths", Text),
+    Column("compression", Text),
+    Column("system", Text),
+    Column("cross_os", Boolean),
+)
+
+EVENTS: Final = Table(
+    "events",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("repository_id", ForeignKey("repositories.id"), nullable=False),
+    Column("ref", _Bytewise, nullable=False),
+    Column("key", _Bytewise, nullable=False),
+    Column("version", _Bytewise, nullable=False),
+    # No reference: what happened to an entry is told when it is gone, too.
+    Column("entry_id", BigInteger, index=True),
+    Column("size_bytes", BigInteger),
+    Column("reason", Text),
+    Column("limit", BigInteger),
+    Column("by", Text),
+    # With commas between them: no key has one.
+    Column("restore_keys", Text),
+    # A page goes on where the last one ended, whatever was trimmed meanwhile.
+    sqlite_autoincrement=True,
+)
+Index("ix_events_repository", EVENTS.c.repository_id, EVENTS.c.id)
+# Few events are changes, but they are what is looked for. The engine must read the same words in a
+# statement to take these indexes.
+IS_CHANGE: Final = text("kind IN ('saved', 'evicted', 'deleted', 'damaged')")
+Index("ix_events_changes", EVENTS.c.id, sqlite_where=IS_CHANGE, postgresql_where=IS_CHANGE)
+Index(
+    "ix_events_changed_keys",
+    EVENTS.c.repository_id,
+    EVENTS.c.key,
+    EVENTS.c.id,
+    sqlite_where=IS_CHANGE,
+    postgresql_where=IS_CHANGE,
+)
+
+# Sums of events, which outlive them: a row a day (since 1970) and family of keys.
+EVENT_DAYS: Final = Table(
+    "event_days",
+    METADATA,
+    Column("repository_id", ForeignKey("repositories.id"), primary_key=True),
+    Column("day", Integer, primary_key=True, index=True),
+    Column("family", _Bytewise, primary_key=True),
+    *(
+        Column(name, BigInteger, nullable=False, server_default="0")
+        for name in (
+            "hits",
+            "misses",
+            "restored",
+            "saved_bytes",
+            "evicted_bytes",
+            "deleted_bytes",
+        )
+    ),
+    sqlite_with_rowid=False,
+)
+
 API_TOKENS: Final = Table(
     "api_tokens",
     METADATA,
@@ -191,6 +300,17 @@ API_TOKENS: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+)
+
+# Of repositories (`owner/name`) and of owners, where something is set.
+LIMITS: Final = Table(
+    "limits",
+    METADATA,
+    Column("subject", _Bytewise, primary_key=True),
+    Column("size_bytes", BigInteger),
+    Column("unused_for_ms", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 FACTS: Final = Table(

@@ -1,7 +1,7 @@
 """Statements about uploads: reserving, receiving, ordering and committing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from runcache.catalog.connections import Connections, Duplicate
 from runcache.catalog.entries import BATCH
+from runcache.catalog.origins import insert_origin
 from runcache.catalog.references import drop_upload, insert_entry
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, PARTS, REPOSITORIES, UPLOADS
@@ -29,7 +30,7 @@ from runcache.errors import (
     UploadGone,
     UploadTooLarge,
 )
-from runcache.model import MAX_BLOCKS, Entry, PackName, Upload
+from runcache.model import MAX_BLOCKS, Entry, Inputs, PackName, Upload
 
 # A transfer that moves no byte ends after a minute: a job that is silent for longer is not there
 # any more, and another one may have the key that it had reserved.
@@ -38,7 +39,10 @@ ABANDONED_AFTER_MS: Final = 5 * 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUpload:
-    """What is to be reserved, by which job; `blob` is the name of the upload's own blob."""
+    """What is to be reserved, by which job; `blob` is the name of the upload's own blob.
+
+    `event`, `run` and `inputs` are for the records.
+    """
 
     repository: str
     scope: str
@@ -49,6 +53,9 @@ class NewUpload:
     created_at: int
     expires_at: int
     is_snapshot: bool = False
+    event: str | None = None
+    run: str | None = None
+    inputs: Inputs = field(default_factory=Inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +378,7 @@ def insert_upload(connection: Connection, repository_id: int, new: NewUpload) ->
         )
         .returning(UPLOADS.c.id)
     ).scalar_one()
+    insert_origin(connection, upload_id, event=new.event, run=new.run, inputs=new.inputs)
     return Upload(
         upload_id,
         new.repository,
