@@ -28,7 +28,7 @@ from runcache.model import (
     Upload,
 )
 from runcache.retention import Limits
-from runcache.service import CacheService, Observer, UploadLimits
+from runcache.service import CacheService, Observer, Records, UploadLimits
 from runcache.store.blobs import BlobStore
 from runcache.store.local import LocalStore
 
@@ -86,6 +86,7 @@ class Cache:
     store: BlobStore
     service: CacheService
     maintenance: Maintenance
+    records: Records
     default: Grant = field(default_factory=job)
 
     async def reserve(self, key: str, *, grant: Grant | None = None) -> Upload:
@@ -231,9 +232,12 @@ async def open_cache(
     try:
         catalog = Catalog(wrapped_connections(connections))
         store = wrapped_store(local)
-        service = CacheService(catalog, store, upload_limits, observers=observers, now=clock)
+        records = Records(catalog, now=clock)
+        service = CacheService(
+            catalog, store, upload_limits, observers=(*observers, records), now=clock
+        )
         maintenance = Maintenance(catalog, store, limits, now=clock)
-        yield Cache(folder, clock, catalog, store, service, maintenance)
+        yield Cache(folder, clock, catalog, store, service, maintenance, records)
     finally:
         await connections.close()
         local.close()

@@ -94,7 +94,7 @@ async def test_what_is_not_there_is_404_in_the_form_of_the_dialect(
     request_id_of(answer.headers)
 
 
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/twirp", "/_apis", "//twirp/"])
+@pytest.mark.parametrize("path", ["/favicon.ico", "/api/v3", "/twirp", "/_apis", "//twirp/"])
 async def test_any_other_path_is_a_404_in_json(server: Served, path: str) -> None:
     answer = await get(server, path)
 
@@ -390,7 +390,7 @@ async def test_metrics_of_a_server_behind_a_proxy_want_an_api_token(tmp_path: Pa
         allowed = await get(server, "/metrics", Authorization=f"Bearer {token}")
 
     assert (nobody.status, nobody.message()) == (401, "Requires authentication")
-    assert (of_job.status, of_job.message()) == (401, "the token is missing, invalid or expired")
+    assert (of_job.status, of_job.message()) == (401, "Bad credentials")
     assert allowed.status == 200
     assert "runcache_requests_total" in allowed.body
 

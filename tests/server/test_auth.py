@@ -79,6 +79,49 @@ def refused(tokens: JobTokens, token: str) -> bool:
     return str(refusal.value) == REFUSAL and refusal.value.__cause__ is None
 
 
+def granted(tokens: JobTokens, **claims: object) -> Grant:
+    """Return what a token grants whose claims are these besides those of a good one."""
+    return tokens.grant(signed(claims_of(minted(tokens)) | claims))
+
+
+def test_a_token_tells_what_its_job_runs_for(tokens: JobTokens) -> None:
+    token = tokens.mint(
+        repository="octo/hello", scopes=SCOPES, ttl=HOUR, ref="refs/heads/feature", event="push"
+    )
+
+    grant = tokens.grant(token)
+
+    assert (grant.own_ref, grant.event, grant.run) == ("refs/heads/feature", "push", None)
+    assert claims_of(token)["ref"] == "refs/heads/feature"
+
+
+@pytest.mark.parametrize(
+    ("claims", "run"),
+    [
+        ({"run_id": "12345678901"}, "12345678901"),
+        ({"run_id": 17}, "17"),
+        ({"iss": "other", "scp": "x Actions.Results:ce7f54c7:5bd5b8a4 y"}, "ce7f54c7"),
+        ({"iss": "other", "scp": "Actions.Results:ce7f54c7:5bd5b8a4", "run_id": "17"}, "17"),
+        ({"iss": "other", "scp": "Actions.Other:1:2"}, None),
+        ({"run_id": True}, None),
+        ({"run_id": ["17"]}, None),
+        ({"run_id": ""}, None),
+        ({"run_id": "\x1b[31m17\n"}, "[31m17"),
+    ],
+)
+def test_the_run_is_what_the_claims_say(
+    tokens: JobTokens, claims: dict[str, object], run: str | None
+) -> None:
+    assert granted(tokens, **claims).run == run
+
+
+def test_what_is_for_the_records_only_never_makes_a_token_invalid(tokens: JobTokens) -> None:
+    grant = granted(tokens, event_name={"a": 1}, ref=17, run_id="9" * 1000)
+
+    assert grant.event is None
+    assert grant.run == "9" * 200
+
+
 def test_a_token_grants_what_it_was_minted_for(tokens: JobTokens) -> None:
     token = minted(tokens)
 

@@ -15,15 +15,17 @@ from structlog.testing import capture_logs
 
 from runcache.catalog.connections import Connections
 from runcache.errors import CatalogUnavailable
+from runcache.retention import Limits, LimitValues
 from runcache.server.background import RECORD_EVERY_SECONDS, REPORTS_AT_MOST, Background
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import Transfers
-from runcache.service import CacheService, UploadLimits
+from runcache.service import CacheService, Records, UploadLimits
+from runcache.service.management import Management
 from runcache.wire.native import DAMAGE_PATH
 from tests.faults.native_job import NativeJob
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import eventually
-from tests.in_process import VERSION, Cache, open_cache
+from tests.in_process import VERSION, Cache, job, open_cache
 from tests.server.serving import Served, serving, settings_in
 
 T = TypeVar("T")
@@ -54,6 +56,9 @@ class Breakable:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._working.read(work)
 
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        return await self._working.read_long(work)
+
     async def write(self, work: Callable[[Connection], T]) -> T:
         return await self._working.write(work)
 
@@ -72,7 +77,8 @@ async def at_work(cache: Cache) -> AsyncIterator[tuple[CacheService, Background]
     """Run the tasks of a server besides a cache."""
     metrics = Metrics()
     settings = await asyncio.to_thread(settings_in, cache.folder, sweep_every="1d")
-    background = Background(cache.maintenance, Transfers(metrics), metrics, settings)
+    records = Records(cache.catalog, now=cache.clock)
+    background = Background(cache.maintenance, records, Transfers(metrics), metrics, settings)
     limits = UploadLimits(min_free_bytes=0)
     service = CacheService(
         cache.catalog, cache.store, limits, observers=[background], now=cache.clock
@@ -144,6 +150,50 @@ async def test_a_commit_over_the_limit_sweeps_at_once(tmp_path: Path) -> None:
         assert await job.download_link("older") is None
         assert await job.download_link("oldest") is not None
         assert await job.download_link("newest") is not None
+
+
+async def test_a_limit_that_is_set_is_applied_at_once(tmp_path: Path) -> None:
+    async with open_cache(tmp_path) as cache, at_work(cache) as (_, background):
+        management = Management(
+            cache.catalog, Limits(), cache.maintenance, observers=[background], now=cache.clock
+        )
+        for key in ("older", "newer"):
+            await cache.save(key, bytes(40 * KIB))
+            cache.clock.advance(timedelta(seconds=1))
+
+        await management.set_limits("octo", LimitValues(50 * KIB), by="token 1f0c")
+
+        await eventually(
+            lambda: facts(tmp_path, "SELECT key FROM entries") == [("newer",)],
+            within_seconds=PATIENCE_SECONDS,
+        )
+
+
+async def test_a_limit_that_cannot_be_applied_now_is_later(tmp_path: Path) -> None:
+    engine = Breakable()
+    async with (
+        open_cache(tmp_path, wrapped_connections=engine.around) as cache,
+        at_work(cache) as (_, background),
+    ):
+        await cache.save("key", bytes(40 * KIB))
+        limits = LimitValues(KIB)
+        await cache.catalog.limits.set("octo", limits, by="token 1f0c", now_ms=cache.clock())
+        engine.is_broken = True
+        with capture_logs() as logs:
+            background.limits_changed("octo", by="token 1f0c")
+            await eventually(
+                lambda: any(log["event"] == "background.failed" for log in logs),
+                within_seconds=PATIENCE_SECONDS,
+            )
+        engine.is_broken = False
+
+        # What wakes it is something else.
+        background.saved(await cache.save("other", grant=job(repository="other/one")))
+
+        await eventually(
+            lambda: facts(tmp_path, "SELECT key FROM entries") == [("other",)],
+            within_seconds=PATIENCE_SECONDS,
+        )
 
 
 async def test_accesses_that_cannot_be_written_down_are_later(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ InvalidVersion       400 invalid_argument  400 400 InvalidInput         422 400 
 InvalidRef           400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 InvalidRepository    400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 TooManyKeys          400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
-MalformedMessage     400 malformed         400 400 InvalidInput         422 400 malformed
+MalformedMessage     400 malformed         400 400 InvalidInput         400 400 malformed
 MessageTooLarge      413 malformed         413 413 RequestBodyTooLarge  413 413 too_large
-UploadInterrupted    400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+UploadInterrupted    400 invalid_argument  400 400 InvalidInput         400 400 invalid_argument
 InvalidBlockList     400 invalid_argument  400 400 InvalidBlockList     422 400 invalid_argument
 InvalidRange         400 invalid_argument  400 416 InvalidRange         422 400 invalid_argument
 RangeUnsatisfiable   400 invalid_argument  400 416 InvalidRange         422 400 invalid_argument
@@ -69,6 +69,9 @@ SizeMismatch         400 invalid_argument  400 400 InvalidInput         422 400 
 DigestMismatch       400 invalid_argument  400 400 InvalidInput         422 400 digest_mismatch
 TooManyPacks         400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 ManifestMissing      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+InvalidParameter     400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+InvalidCursor        400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+InvalidLimit         400 invalid_argument  400 400 InvalidInput         400 400 invalid_argument
 InvalidPattern       400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 ExpressionError      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 InvalidWorkflow      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
@@ -80,6 +83,8 @@ NotAuthenticated     401 unauthenticated   401 403 AuthenticationFailed 401 401 
 NotPermitted         403 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
 ReadDenied           403 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
 WriteDenied          200 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
+ReadOnlyToken        403 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
+FormRefused          403 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
 LinkRefused          403 permission_denied 403 403 AuthenticationFailed 403 403 permission_denied
 NotFound             404 not_found         404 404 BlobNotFound         404 404 not_found
 UploadGone           404 not_found         404 404 BlobNotFound         404 404 not_found
@@ -89,6 +94,7 @@ TokenMissing         404 not_found         404 404 BlobNotFound         404 404 
 Misdirected          421 bad_route         421 421 InvalidInput         421 421 bad_route
 FileUnreadable       400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 FileUnwritable       400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+FilesUnlistable      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 NothingToSave        400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 SecretsFound         400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 SnapshotsUnsupported 400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument

@@ -19,6 +19,8 @@ from runcache.server.context import JOB_TOKENS
 from runcache.server.transfers import TAKE_OVER_FROM_BYTES
 from runcache.service import now_ms
 from runcache.wire import native as wire
+from runcache.wire.entries import ENTRY_PATH, FILES_PATH
+from runcache.wire.explain import EXPLAIN_PATH
 from tests.faults.native_job import MANIFEST, SNAPSHOT, NativeJob, digests_of
 from tests.faults.raw_job import VERSION, Answer
 from tests.faults.raw_socket import connect, eventually
@@ -394,6 +396,9 @@ class TestRefusals:
             ("PUT", wire.MANIFEST_PATH.format(upload_id=upload_id)),
             ("POST", wire.COMMIT_PATH.format(upload_id=upload_id)),
             ("DELETE", wire.UPLOAD_PATH.format(upload_id=upload_id)),
+            ("GET", ENTRY_PATH.format(owner="octo", repo="hello", entry_id=1)),
+            ("GET", FILES_PATH.format(owner="octo", repo="hello", entry_id=1)),
+            ("POST", EXPLAIN_PATH.format(owner="octo", repo="hello")),
         ]
         paths = {
             resource.canonical

@@ -39,7 +39,7 @@ from runcache.errors import (
     WriteDenied,
 )
 from runcache.model import Entry, Hit, MatchKind, PackName, Permission, Span, Upload
-from runcache.service import CacheService, Observer, UploadLimits
+from runcache.service import CacheService, Lookup, Observer, UploadLimits
 from runcache.store.local import LocalStore
 from tests.full_disk import file_size_limit
 from tests.in_process import (
@@ -67,11 +67,11 @@ class Recorder(Observer):
 
     heard: list[tuple[str, object]] = field(default_factory=list)
 
-    def found(self, hit: Hit) -> None:
+    def found(self, lookup: Lookup, hit: Hit) -> None:  # noqa: ARG002  -- the hit says enough
         self.heard.append(("found", hit.entry.key))
 
-    def missed(self, repository: str) -> None:
-        self.heard.append(("missed", repository))
+    def missed(self, lookup: Lookup) -> None:
+        self.heard.append(("missed", lookup.grant.repository))
 
     def saved(self, entry: Entry) -> None:
         self.heard.append(("saved", entry.key))
@@ -793,6 +793,9 @@ class FlakyConnections:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._connections.read(work)
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        return await self._connections.read_long(work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         if self.is_failing:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from runcache.errors import MalformedMessage
 from runcache.model import MAX_PACKS, MatchKind, PackName
 from runcache.wire import native
+from runcache.wire.json_messages import JsonMessage
 from runcache.wire.native import (
     Base,
     BlobLink,
@@ -20,7 +21,6 @@ from runcache.wire.native import (
     Find,
     Found,
     Links,
-    Message,
     Missed,
     ReportDamage,
     Reserve,
@@ -41,7 +41,7 @@ FOUND: Final = Found(
     blobs=(MANIFEST, PACK),
 )
 
-EXAMPLES: Final[tuple[tuple[Message, str], ...]] = (
+EXAMPLES: Final[tuple[tuple[JsonMessage, str], ...]] = (
     (Find("k", ("s", "a")), '{"key":"k","versions":["s","a"]}'),
     (
         Find("k", ("s",), ("k-", ""), peek=True),
@@ -84,13 +84,13 @@ EXAMPLES: Final[tuple[tuple[Message, str], ...]] = (
 
 
 @pytest.mark.parametrize(("message", "text"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_a_message_is_written_and_read_alike(message: Message, text: str) -> None:
+def test_a_message_is_written_and_read_alike(message: JsonMessage, text: str) -> None:
     assert message.encode().decode() == text
     assert type(message).decode(text.encode()) == message
 
 
 @pytest.mark.parametrize(("message", "text"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_members_of_a_later_release_are_ignored(message: Message, text: str) -> None:
+def test_members_of_a_later_release_are_ignored(message: JsonMessage, text: str) -> None:
     later = json.dumps(json.loads(text) | {"later": {"a": [1]}})
 
     assert type(message).decode(later.encode()) == message
@@ -126,7 +126,7 @@ def test_what_is_no_answer_to_a_lookup_is_malformed(body: bytes) -> None:
         (Commit, b"[" * 100_000),
     ],
 )
-def test_what_is_no_message_is_malformed(kind: type[Message], body: bytes) -> None:
+def test_what_is_no_message_is_malformed(kind: type[JsonMessage], body: bytes) -> None:
     with pytest.raises(MalformedMessage):
         kind.decode(body)
 

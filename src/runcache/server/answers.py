@@ -21,6 +21,8 @@ from runcache.server.context import (
     require_own_authority,
 )
 from runcache.server.transfers import IS_LAST, MOVED_BYTES
+from runcache.server.ui import headers as ui_headers
+from runcache.server.ui import refusals as ui
 from runcache.wire import azure_blob as azure_wire
 from runcache.wire import native as native_wire
 
@@ -80,12 +82,12 @@ async def errors_in_dialect(request: web.Request, handler: Handler) -> web.Strea
             _log.warning("request.failed", error=str(exc), cause=repr(exc.__cause__))
         return _refusal_for(request.path)(request, exc)
     except web.HTTPException as exc:
-        return _plain_error(request.path, exc.status, exc.reason.lower(), exc.headers.get("Allow"))
+        return _plain_error(request, exc.status, exc.reason.lower(), exc.headers.get("Allow"))
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001  -- no traceback reaches a client
         _log.exception("request.crashed", route=_route_of(request), request_id=request[REQUEST_ID])
-        return _plain_error(request.path, _SERVER_ERROR, "internal error", None)
+        return _plain_error(request, _SERVER_ERROR, "internal error", None)
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -99,6 +101,9 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
                 response.headers[name] = request.headers[name]
     else:
         response.headers["X-GitHub-Request-Id"] = request_id
+        github_rest.add_headers(request, response)
+    if request.path.startswith(ui_headers.PREFIX):
+        ui_headers.add_headers(response)
     response.headers.pop("Server", None)
     if request.get(IS_LAST):
         response.force_close()
@@ -134,10 +139,15 @@ def _refusal_for(path: str) -> _Refusal:
         return azure_blob.refusal
     if path.startswith(native_wire.PREFIX):
         return native.refusal
+    if path.startswith(ui_headers.PREFIX):
+        return ui.refusal
     return github_rest.refusal
 
 
-def _plain_error(path: str, status: int, message: str, allow: str | None) -> web.Response:
+def _plain_error(
+    request: web.Request, status: int, message: str, allow: str | None
+) -> web.Response:
+    path = request.path
     if path.startswith(_TWIRP):
         code = "internal" if status >= _SERVER_ERROR else "bad_route"
         response = twirp.error_response(status, code, message)
@@ -156,6 +166,8 @@ def _plain_error(path: str, status: int, message: str, allow: str | None) -> web
             else native_wire.ErrorCode.BAD_ROUTE
         )
         response = native.error_response(status, code, message)
+    elif path.startswith(ui_headers.PREFIX):
+        response = ui.error_page(request, status, message)
     else:
         response = github_rest.error_response(status, message.title())
     if allow is not None:

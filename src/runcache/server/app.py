@@ -11,14 +11,17 @@ from aiohttp import web
 
 from runcache.catalog.sqlite import open_catalog
 from runcache.config import Settings
+from runcache.insight.explain.explanations import Explanations
 from runcache.maintenance import Maintenance
 from runcache.server import (
     artifactcache,
     azure_blob,
     context,
-    github_rest,
+    entries,
+    explain,
     keys,
     native,
+    openapi,
     ops,
     twirp,
 )
@@ -28,12 +31,33 @@ from runcache.server.background import Background
 from runcache.server.links import PATH as LINK_PATH
 from runcache.server.links import Links
 from runcache.server.metrics import Metrics
+from runcache.server.operations import routes
+from runcache.server.rest import table as rest
 from runcache.server.transfers import Transfers
-from runcache.service import CacheService, UploadLimits, now_ms
+from runcache.server.ui import (
+    activity,
+    caches,
+    deletions,
+    entry,
+    limits,
+    overview,
+    rendering,
+    session,
+    sign_in,
+    static,
+)
+from runcache.server.ui import explain as explain_page
+from runcache.server.ui import headers as ui
+from runcache.service import CacheService, Records, UploadLimits, now_ms
+from runcache.service.contents import EntryContents
+from runcache.service.management import Management
 from runcache.store.local import LocalStore
 from runcache.wire import native as native_wire
 from runcache.wire.artifactcache import CACHES_PATH, LOOKUP_PATH
 from runcache.wire.twirp import SERVICE_PATH, Method
+
+OPERATIONS: Final = (*rest.OPERATIONS, *entries.OPERATIONS, *explain.OPERATIONS)
+"""What `/openapi.json` describes."""
 
 ROUTES: Final = (
     web.post(SERVICE_PATH + Method.CREATE, twirp.create_entry),
@@ -54,8 +78,25 @@ ROUTES: Final = (
     web.put(native_wire.PACK_PATH, native.put_pack),
     web.put(native_wire.MANIFEST_PATH, native.put_manifest),
     web.post(native_wire.COMMIT_PATH, native.commit),
-    web.get("/repos/{owner}/{repo}/actions/cache/usage", github_rest.repository_usage),
-    web.get("/api/v3/repos/{owner}/{repo}/actions/cache/usage", github_rest.repository_usage),
+    *routes(OPERATIONS),
+    web.get(openapi.PATH, openapi.show),
+    web.get(ui.PREFIX.rstrip("/"), sign_in.to_pages),
+    web.get(ui.SIGN_IN_PATH, sign_in.show),
+    web.post(ui.SIGN_IN_PATH, sign_in.sign_in),
+    web.post(ui.SIGN_OUT_PATH, sign_in.sign_out),
+    web.get(static.STATIC_PATH, static.show),
+    web.get(ui.PREFIX, overview.show),
+    web.get("/ui/{owner}/{repo}/caches", caches.show),
+    web.get("/ui/{owner}/{repo}/caches/delete", deletions.preview),
+    web.post("/ui/{owner}/{repo}/caches/delete", deletions.delete),
+    web.get("/ui/{owner}/{repo}/caches/{id}", entry.show),
+    web.get("/ui/{owner}/{repo}/explain", explain_page.show),
+    web.get("/ui/activity", activity.show_all),
+    web.get("/ui/{owner}/{repo}/activity", activity.show_repository),
+    web.get("/ui/owners/{org}/limits", limits.show_owner),
+    web.post("/ui/owners/{org}/limits", limits.save_owner),
+    web.get("/ui/{owner}/{repo}/limits", limits.show_repository),
+    web.post("/ui/{owner}/{repo}/limits", limits.save_repository),
     web.get("/healthz", ops.healthz),
     web.get("/readyz", ops.readyz),
     web.get("/metrics", ops.metrics),
@@ -87,7 +128,8 @@ async def wired(
         async with open_catalog(settings.catalog) as catalog:
             maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
             await maintenance.claim_store()
-            background = Background(maintenance, transfers, metrics, settings)
+            records = Records(catalog, now=now_ms)
+            background = Background(maintenance, records, transfers, metrics, settings)
             service = CacheService(
                 catalog,
                 store,
@@ -96,19 +138,29 @@ async def wired(
                     entry_limit_bytes=settings.entry_limit,
                     min_free_bytes=settings.min_free,
                 ),
-                observers=(metrics, background),
+                observers=(metrics, background, records),
             )
             app = web.Application(
                 middlewares=[canonical_log_line, errors_in_dialect], client_max_size=0
             )
             app[context.SETTINGS] = settings
             app[context.SERVICE] = service
+            app[context.MANAGEMENT] = Management(
+                catalog, settings.limits(), maintenance, observers=(metrics, background)
+            )
+            app[context.RECORDS] = records
+            app[context.CONTENTS] = EntryContents(catalog, store, records)
+            app[context.EXPLANATIONS] = Explanations(service, catalog, now=now_ms)
             app[context.JOB_TOKENS] = JobTokens(key.derived(keys.JOB_TOKENS), now=now_ms)
             app[context.LINKS] = Links(
                 key.derived(keys.LINKS), link_ttl=settings.link_ttl, now=now_ms
             )
             app[context.METRICS] = metrics
+            app[openapi.DOCUMENT] = openapi.document(OPERATIONS)
             app[context.TRANSFERS] = transfers
+            app[session.SESSIONS] = session.Sessions(key, now=now_ms)
+            app[static.ASSETS] = assets = await asyncio.to_thread(static.Assets.read)
+            app[rendering.PAGES] = await asyncio.to_thread(rendering.Pages.read, assets)
             app.on_response_prepare.append(add_common_headers)
             app.add_routes(ROUTES)
             async with background.running(service):

@@ -8,6 +8,7 @@ answer is the same.
 import base64
 import hashlib
 import json
+import re
 import secrets
 import uuid
 from collections import OrderedDict
@@ -29,6 +30,7 @@ SKEW_SECONDS: Final = 30
 NOT_BEFORE_SECONDS: Final = 60
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 MAX_REMEMBERED: Final = 1024
+MAX_TOLD_LENGTH: Final = 200
 API_TOKEN_PREFIX: Final = "rc_"  # noqa: S105  -- the same for all
 
 _ALGORITHMS: Final = ["HS256"]
@@ -56,8 +58,18 @@ class JobTokens:
         self._now = now
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
-    def mint(self, *, repository: str, scopes: Iterable[ScopePermission], ttl: timedelta) -> str:
+    def mint(
+        self,
+        *,
+        repository: str,
+        scopes: Iterable[ScopePermission],
+        ttl: timedelta,
+        ref: str | None = None,
+        event: str | None = None,
+    ) -> str:
         """Return a token for one job, with the claims of GitHub's runtime token.
+
+        `ref` and `event` are what the job runs for, for the records.
 
         Raises:
             InvalidRepository: `repository` is not `owner/name`.
@@ -75,6 +87,8 @@ class JobTokens:
             "nbf": now - NOT_BEFORE_SECONDS,
             "exp": now + int(ttl.total_seconds()),
         }
+        known = {"ref": ref, "event_name": event}
+        claims |= {name: value for name, value in known.items() if value is not None}
         header = {"alg": "HS256", "typ": "JWT"}
         return jws.serialize_compact(header, _json(claims), self._key, _ALGORITHMS)
 
@@ -104,6 +118,8 @@ class JobTokens:
                     repository=repository_name(_text(claims, "repository")),
                     scopes=_scopes(_text(claims, "ac")),
                     job=_job(claims) or digest.hex(),
+                    event=_told(claims, "event_name"),
+                    run=_told(claims, "run_id") or _run_in_scp(claims),
                 ),
                 not_before=_number(claims, "nbf"),
                 expires_at=_number(claims, "exp"),
@@ -231,6 +247,22 @@ def _scopes(text: str) -> tuple[ScopePermission, ...]:
         )
         for scope in json.loads(text)
     )
+
+
+def _told(claims: Mapping[str, Any], name: str) -> str | None:
+    """Return a claim that is for the records only: no token is refused for its sake."""
+    value = claims.get(name)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return None
+    return "".join(filter(str.isprintable, str(value)))[:MAX_TOLD_LENGTH] or None
+
+
+def _run_in_scp(claims: Mapping[str, Any]) -> str | None:
+    """Return the run in `Actions.Results:<run>:<job>` (protocol §1.1); ours is a random one."""
+    if claims.get("iss") == ISSUER:
+        return None
+    found = re.search(r"\bActions\.Results:([\w-]+):", _told(claims, "scp") or "", re.ASCII)
+    return found[1] if found else None
 
 
 def _job(claims: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from runcache.errors import CacheError, MalformedMessage
 from runcache.model import Span
 from runcache.server.context import LINKS, SERVICE, TRANSFERS, body_of, target_of
 from runcache.server.failures import AZURE_BLOB, failure_of
-from runcache.server.links import PURPOSES
+from runcache.server.links import FOR_BASE, PURPOSES
 from runcache.wire import azure_blob as wire
 
 
@@ -61,7 +61,8 @@ async def get(request: web.Request) -> web.StreamResponse:
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    pieces = request.app[SERVICE].read(blob, span)
+    is_restore = FOR_BASE not in request.rel_url.raw_query_string
+    pieces = request.app[SERVICE].read(blob, span, is_restore=is_restore)
     return await request.app[TRANSFERS].send(request, response, pieces)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -13,11 +13,12 @@ import structlog
 
 from runcache.config import Settings
 from runcache.errors import CacheError
-from runcache.maintenance import ForgetReport, Maintenance, PruneReport
+from runcache.maintenance import ForgetReport, Maintenance
 from runcache.model import Entry
+from runcache.records import entry_name
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import Transfers
-from runcache.service import CacheService, Observer
+from runcache.service import CacheService, Observer, Records
 
 RECORD_EVERY_SECONDS: Final = 0.5
 STALL_LOOK_EVERY_SECONDS: Final = 5
@@ -40,17 +41,21 @@ class Background(Observer):
     def __init__(
         self,
         maintenance: Maintenance,
+        records: Records,
         transfers: Transfers,
         metrics: Metrics,
         settings: Settings,
     ) -> None:
         self._maintenance = maintenance
+        self._records = records
         self._transfers = transfers
         self._metrics = metrics
         self._settings = settings
         self._unsettled = asyncio.Event()
         self._grown = asyncio.Event()
-        self._grown_repositories: set[str] = set()
+        # Repositories that have grown, and what has other limits: and whose doing that was.
+        self._causes: dict[str, str] = {}
+        self._has_other_limits = False
         self._reported = asyncio.Event()
         self._reported_entries: dict[int, None] = {}
         self._verified_at: dict[int, float] = {}
@@ -58,8 +63,19 @@ class Background(Observer):
     def saved(self, entry: Entry) -> None:
         """See `Observer.saved`."""
         self._unsettled.set()
-        self._grown_repositories.add(entry.repository)
+        self._causes[entry.repository] = entry_name(entry.id)
         self._grown.set()
+
+    def limits_changed(self, subject: str, *, by: str) -> None:
+        """See `Observer.limits_changed`."""
+        _log.info("limits.changed", subject=subject, by=by)
+        self._causes[subject] = by
+        self._has_other_limits = True
+        self._grown.set()
+
+    def deleted(self, entries: Sequence[Entry], *, by: str) -> None:
+        """See `Observer.deleted`."""
+        _log.info("entries.deleted", entries=len(entries), by=by)
 
     def damaged(self, blob: str) -> None:
         """See `Observer.damaged`."""
@@ -89,6 +105,7 @@ class Background(Observer):
             asyncio.create_task(task)
             for task in (
                 _repeat(RECORD_EVERY_SECONDS, partial(self._record_accesses, service)),
+                _repeat(RECORD_EVERY_SECONDS, self._write_records),
                 _repeat(LEASE_EVERY_SECONDS, partial(self._keep_what_is_in_use, service)),
                 _repeat(LEASE_EVERY_SECONDS, self._prune_doomed),
                 _repeat(STALL_LOOK_EVERY_SECONDS, self._end_stalled),
@@ -106,16 +123,21 @@ class Background(Observer):
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(CacheError):
                 await self._record_accesses(service)
+            with suppress(CacheError):
+                await self._write_records()
 
     async def _record_accesses(self, service: CacheService) -> None:
         await service.record_accesses(link_ms=self._settings.link_ttl // _MILLISECOND)
+
+    async def _write_records(self) -> None:
+        self._metrics.unrecorded(await self._records.write())
 
     async def _keep_what_is_in_use(self, service: CacheService) -> None:
         written = service.uploads_in_flight(within_seconds=LEASE_EVERY_SECONDS)
         await self._maintenance.keep(service.blobs_being_read(), written=written, lease=LEASE)
 
     async def _prune_doomed(self) -> None:
-        await self._maintenance.delete_doomed(PruneReport())
+        await self._maintenance.delete_doomed()
 
     async def _end_stalled(self) -> None:
         ended = self._transfers.end_stalled()
@@ -145,12 +167,17 @@ class Background(Observer):
             del self._reported_entries[entry_id]
 
     async def _keep_limits(self, service: CacheService) -> None:
-        grown = frozenset(self._grown_repositories)
-        if await self._maintenance.is_over_limit(grown):
-            await self._record_accesses(service)
-            # A sweep that runs already may be past this, and would not look again.
-            self._tell_forgotten(await self._maintenance.forget())
-        self._grown_repositories -= grown
+        causes, self._causes = self._causes, {}
+        has_other_limits, self._has_other_limits = self._has_other_limits, False
+        try:
+            if has_other_limits or await self._maintenance.is_over_limit(causes):
+                await self._record_accesses(service)
+                # A sweep that runs already may be past this, and would not look again.
+                self._tell_forgotten(await self._maintenance.forget(causes=causes))
+        except CacheError:
+            self._causes = causes | self._causes
+            self._has_other_limits |= has_other_limits
+            raise
 
     async def _sweep(self, service: CacheService) -> None:
         # The order of last accesses decides: it must be known to the last one.
@@ -158,6 +185,7 @@ class Background(Observer):
         done = await self._maintenance.sweep()
         if done is None:
             return
+        await self._records.trim()
         forgotten, pruned = done
         self._tell_forgotten(forgotten)
         _log.info(

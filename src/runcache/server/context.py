@@ -16,20 +16,29 @@ from runcache.errors import (
     NotAuthenticated,
     UploadInterrupted,
 )
+from runcache.insight.explain.explanations import Explanations
 from runcache.model import ApiToken, Grant, Hit
 from runcache.server.auth import JobTokens, digest_of, not_authenticated, token_in, valid_api_token
 from runcache.server.links import Links
 from runcache.server.metrics import MISS, Metrics
 from runcache.server.transfers import Transfers
-from runcache.service import CacheService, now_ms
+from runcache.service import CacheService, Records, now_ms
+from runcache.service.contents import EntryContents
+from runcache.service.management import Management
 
 SERVICE: Final = web.AppKey("service", CacheService)
+MANAGEMENT: Final = web.AppKey("management", Management)
+RECORDS: Final = web.AppKey("records", Records)
+CONTENTS: Final = web.AppKey("contents", EntryContents)
+EXPLANATIONS: Final = web.AppKey("explanations", Explanations)
 JOB_TOKENS: Final = web.AppKey("job_tokens", JobTokens)
 LINKS: Final = web.AppKey("links", Links)
 METRICS: Final = web.AppKey("metrics", Metrics)
 TRANSFERS: Final = web.AppKey("transfers", Transfers)
 SETTINGS: Final = web.AppKey("settings", Settings)
 
+# Where a request keeps whose token it has.
+API_TOKEN: Final = web.RequestKey("api_token", ApiToken)
 # Where a request keeps what its line in the log says.
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 REPOSITORY: Final = web.RequestKey("repository", str)
@@ -69,8 +78,9 @@ async def api_token_of(request: web.Request) -> ApiToken:
     if text is None:
         message = "Requires authentication"
         raise NotAuthenticated(message)
-    token = await request.app[SERVICE].api_token(digest_of(text))
-    return valid_api_token(token, now_ms=now_ms())
+    found = await request.app[SERVICE].api_token(digest_of(text))
+    request[API_TOKEN] = token = valid_api_token(found, now_ms=now_ms())
+    return token
 
 
 async def body_of(request: web.Request, limit_bytes: int) -> bytes:
@@ -138,7 +148,7 @@ def origin_of(request: web.Request) -> str:
     if settings.public_url is not None:
         return settings.public_url
     scheme, host = request.scheme, request.headers.get("Host", "")
-    if settings.behind_proxy and _is_trusted(request, settings):
+    if is_trusted_proxy(request):
         scheme = request.headers.get("X-Forwarded-Proto", scheme)
         host = request.headers.get("X-Forwarded-Host", host)
     if not _HOST.fullmatch(host) or scheme not in {"http", "https"}:
@@ -152,7 +162,11 @@ def is_from_loopback(request: web.Request) -> bool:
     return not request.app[SETTINGS].behind_proxy and _is_loopback(request.remote or "")
 
 
-def _is_trusted(request: web.Request, settings: Settings) -> bool:
+def is_trusted_proxy(request: web.Request) -> bool:
+    """Say whether what the request says with X-Forwarded-* headers counts."""
+    settings = request.app[SETTINGS]
+    if not settings.behind_proxy:
+        return False
     try:
         address = ipaddress.ip_address(request.remote or "")
     except ValueError:

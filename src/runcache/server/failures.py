@@ -81,6 +81,9 @@ AZURE_BLOB: Final[Table] = {
 GITHUB_REST: Final[Table] = {
     CacheError: Failure(500, ""),
     errors.Refused: Failure(422, ""),
+    errors.MalformedMessage: Failure(400, ""),
+    errors.UploadInterrupted: Failure(400, ""),
+    errors.InvalidLimit: Failure(400, ""),
     errors.MessageTooLarge: Failure(413, ""),
     errors.EntryExists: Failure(409, ""),
     errors.UploadTooLarge: Failure(413, ""),

@@ -19,6 +19,7 @@ from runcache.errors import LinkRefused
 from runcache.model import Upload
 
 PATH: Final = "/devstoreaccount1/actions-cache/"
+FOR_BASE: Final = "for=base"
 
 _BLOB: Final = re.compile(r"[0-9a-f]{32}")
 _EXPIRY: Final = re.compile(r"[0-9]{1,12}")
@@ -47,9 +48,13 @@ class Links:
         self._ttl_seconds = int(link_ttl.total_seconds())
         self._now = now
 
-    def for_download(self, origin: str, blob: str) -> str:
-        """Return a link for GET and HEAD that works for `link_ttl`. `origin` has no final slash."""
-        return self._link(origin, blob, Purpose.READ, self._now() // 1000 + self._ttl_seconds)
+    def for_download(self, origin: str, blob: str, *, for_base: bool = False) -> str:
+        """Return a link for GET and HEAD that works for `link_ttl`. `origin` has no final slash.
+
+        One `for_base` says so, unsigned, since only the records ask.
+        """
+        link = self._link(origin, blob, Purpose.READ, self._now() // 1000 + self._ttl_seconds)
+        return f"{link}&{FOR_BASE}" if for_base else link
 
     def for_upload(self, origin: str, upload: Upload) -> str:
         """Return a link for PUT that works as long as the upload is open."""

@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from runcache.model import Entry, Hit, MatchKind
 from runcache.retention import Reason
-from runcache.service import Observer
+from runcache.service import Lookup, Observer
 
 MISS: Final = "miss"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 300)
@@ -38,6 +38,9 @@ class Metrics(Observer):
         self._evicted = self._counter("evicted_entries", "entries forgotten by a limit", "reason")
         for reason in Reason:
             self._evicted.labels(reason.value)
+        self._unrecorded = self._counter(
+            "unrecorded_lookups", "lookups and downloads that the event log had no room for"
+        )
         self._requests = self._counter("requests", "requests answered", "route", "status")
         self._seconds = Histogram(
             "runcache_request_seconds",
@@ -54,11 +57,11 @@ class Metrics(Observer):
             registry=self._registry,
         )
 
-    def found(self, hit: Hit) -> None:
+    def found(self, lookup: Lookup, hit: Hit) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.found`."""
         self._lookups.labels(hit.kind.value).inc()
 
-    def missed(self, repository: str) -> None:  # noqa: ARG002  -- never a label
+    def missed(self, lookup: Lookup) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.missed`."""
         self._lookups.labels(MISS).inc()
 
@@ -78,6 +81,10 @@ class Metrics(Observer):
     def evicted(self, reason: Reason, count: int) -> None:
         """Count entries that a sweep forgot."""
         self._evicted.labels(reason.value).inc(count)
+
+    def unrecorded(self, count: int) -> None:
+        """Count lookups that the records had no room for."""
+        self._unrecorded.inc(count)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""

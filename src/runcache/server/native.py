@@ -18,6 +18,7 @@ from runcache.server.context import (
 )
 from runcache.server.failures import NATIVE, failure_of
 from runcache.wire import native as wire
+from runcache.wire.json_messages import JsonMessage
 from runcache.wire.native import Base, BlobLink, Committed, Digests, Found, Missed
 
 
@@ -68,9 +69,9 @@ async def reserve(request: web.Request) -> web.Response:
     grant = grant_of(request)
     wanted = wire.Reserve.decode(await body_of(request, wire.MAX_BODY_BYTES))
     upload, bases = await request.app[SERVICE].snapshots.reserve(
-        grant, wanted.key, wanted.version, wanted.bases
+        grant, wanted.key, wanted.version, wanted.bases, wanted.inputs
     )
-    links = tuple(Base(base.entry.id, _links(request, base)) for base in bases)
+    links = tuple(Base(base.entry.id, _links(request, base, for_base=True)) for base in bases)
     return _reply(wire.Reserved(upload.id, links), status=201)
 
 
@@ -133,11 +134,17 @@ def error_response(status: int, code: str, message: str, hint: str | None = None
     return _reply(wire.Error(code, message, hint), status=status)
 
 
-def _links(request: web.Request, found: Contents | Hit) -> tuple[BlobLink, ...]:
+def _links(
+    request: web.Request, found: Contents | Hit, *, for_base: bool = False
+) -> tuple[BlobLink, ...]:
     origin, links = origin_of(request), request.app[LINKS]
     first = wire.MANIFEST if found.entry.is_snapshot else wire.ARCHIVE
     return tuple(
-        BlobLink(str(blob.pack or first), blob.size_bytes, links.for_download(origin, blob.name))
+        BlobLink(
+            str(blob.pack or first),
+            blob.size_bytes,
+            links.for_download(origin, blob.name, for_base=for_base),
+        )
         for blob in found.blobs
     )
 
@@ -149,5 +156,5 @@ def _id(request: web.Request, name: str, missing: type[EntryMissing | UploadGone
     return found
 
 
-def _reply(answer: wire.Message, *, status: int = 200) -> web.Response:
+def _reply(answer: JsonMessage, *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=answer.encode(), content_type="application/json")

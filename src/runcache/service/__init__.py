@@ -1,14 +1,17 @@
 """What the cache does, whichever protocol asks for it."""
 
 from runcache.service.cache import CacheService, Piece
-from runcache.service.observer import Observer
+from runcache.service.observer import Lookup, Observer
 from runcache.service.receiving import Body, UploadLimits, now_ms
+from runcache.service.records import Records
 
 __all__ = (
     "Body",
     "CacheService",
+    "Lookup",
     "Observer",
     "Piece",
+    "Records",
     "UploadLimits",
     "now_ms",
 )

@@ -26,6 +26,7 @@ from runcache.model import (
     Entry,
     Grant,
     Hit,
+    Inputs,
     Key,
     Span,
     Upload,
@@ -33,7 +34,7 @@ from runcache.model import (
     Version,
 )
 from runcache.service.accesses import Accesses
-from runcache.service.observer import Observer
+from runcache.service.observer import Lookup, Observer
 from runcache.service.receiving import Body, Receiver, UploadLimits, now_ms
 from runcache.service.snapshots import Snapshots
 from runcache.service.wholeness import Wholeness
@@ -153,8 +154,10 @@ class CacheService:
         """Return the API token with this digest, be it expired or revoked."""
         return await self._catalog.tokens.find(digest)
 
-    async def reserve(self, grant: Grant, key: str, version: str) -> Upload:
-        """Reserve a key in the scope that the grant may write.
+    async def reserve(
+        self, grant: Grant, key: str, version: str, inputs: Inputs | None = None
+    ) -> Upload:
+        """Reserve a key in the scope that the grant may write; `inputs` are for the records.
 
         The same job may reserve again after a lost reply, and another one if it was silent for 5
         minutes: that voids the older upload.
@@ -165,7 +168,7 @@ class CacheService:
             EntryExists: the key is saved already, or another job is about to save it.
             Draining, StoreFull: no uploads are taken now.
         """
-        new = await self._receiver.begin(grant, key, version)
+        new = await self._receiver.begin(grant, key, version, inputs=inputs)
         upload = await self._catalog.uploads.reserve(new)
         self._receiver.note_active(upload)
         return upload
@@ -288,13 +291,21 @@ class CacheService:
             raise BlobMissing(name)
         return blob
 
-    async def read(self, blob: Blob, span: Span) -> AsyncGenerator[Piece, None]:
+    async def read(
+        self, blob: Blob, span: Span, *, is_restore: bool = True
+    ) -> AsyncGenerator[Piece, None]:
         """Yield the bytes of `span` as pieces of files, each open until the next one is asked for.
+
+        `is_restore` is false for what is read to save something else.
 
         Raises:
             BlobMissing: bytes are missing; the entry is dropped then.
         """
         self._reading[blob.name] = self._reading.get(blob.name, 0) + 1
+        if is_restore and not blob.is_pack and span.start == 0 and span.size_bytes > 1:
+            # One byte is how clients ask whether ranges work.
+            for observer in self._observers:
+                observer.restored(blob.name)
         try:
             async for parts in self._catalog.blobs.parts(blob.name, span):
                 for part in parts:
@@ -356,6 +367,7 @@ class CacheService:
         keys = matching.keys_of(key, restore_keys)
         wanted = [Version(version).text for version in versions]
         steps = matching.walk(grant.readable_scopes, keys)
+        lookup = Lookup(grant, keys, wanted)
         while True:
             found = await self._catalog.entries.find(
                 grant.repository,
@@ -367,7 +379,7 @@ class CacheService:
             if found is None:
                 if not peek:
                     for observer in self._observers:
-                        observer.missed(grant.repository)
+                        observer.missed(lookup)
                 return None
             damaged = await self._wholeness.first_damaged(found.blobs, found.parts)
             if damaged is None:
@@ -377,7 +389,7 @@ class CacheService:
         if not peek:
             self._accesses.note(found.entry.id, found.blobs)
             for observer in self._observers:
-                observer.found(hit)
+                observer.found(lookup, hit)
         return hit
 
     async def _readable(self, grant: Grant, entry_id: int) -> Contents:

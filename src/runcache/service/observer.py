@@ -1,19 +1,40 @@
 """What the service tells those who count and log."""
 
-from runcache.model import Entry, Hit
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runcache.model import Entry, Grant, Hit, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a job asked for: the key itself and its restore keys, and versions as it prefers."""
+
+    grant: Grant
+    keys: tuple[Key, ...]
+    versions: Sequence[str]
 
 
 class Observer:
     """Hears of what the service does. Nothing here may block or raise."""
 
-    def found(self, hit: Hit) -> None:
+    def found(self, lookup: Lookup, hit: Hit) -> None:
         """Hear of a lookup that found an entry."""
 
-    def missed(self, repository: str) -> None:
+    def missed(self, lookup: Lookup) -> None:
         """Hear of a lookup that found nothing."""
 
     def saved(self, entry: Entry) -> None:
         """Hear of an entry that was committed."""
+
+    def restored(self, blob: str) -> None:
+        """Hear that the download of a blob, which is no pack, begins at its first byte."""
+
+    def deleted(self, entries: Sequence[Entry], *, by: str) -> None:
+        """Hear of entries that somebody has deleted."""
+
+    def limits_changed(self, subject: str, *, by: str) -> None:
+        """Hear that the limits of `owner/name`, or of each repository of `owner`, are others."""
 
     def damaged(self, blob: str) -> None:
         """Hear of a blob that is no longer whole, and whose entries were dropped."""

@@ -19,7 +19,7 @@ from runcache.errors import (
     StoreFull,
     UploadTooLarge,
 )
-from runcache.model import Grant, Key, Upload, Version
+from runcache.model import Grant, Inputs, Key, Upload, Version
 from runcache.store import layout
 from runcache.store.blobs import BlobStore, IncomingPart, KernelBytes
 
@@ -72,7 +72,13 @@ class Receiver:
         self._is_draining = True
 
     async def begin(
-        self, grant: Grant, key: str, version: str, *, is_snapshot: bool = False
+        self,
+        grant: Grant,
+        key: str,
+        version: str,
+        *,
+        is_snapshot: bool = False,
+        inputs: Inputs | None = None,
     ) -> NewUpload:
         """Return what is to be reserved for a job, if new uploads are taken.
 
@@ -96,6 +102,9 @@ class Receiver:
             created_at=now,
             expires_at=now + self.limits.upload_ttl // _MILLISECOND,
             is_snapshot=is_snapshot,
+            event=grant.event,
+            run=grant.run,
+            inputs=inputs or Inputs(),
         )
 
     async def require_space(self, announced_bytes: int) -> None:

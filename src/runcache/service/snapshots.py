@@ -7,7 +7,7 @@ from typing import Literal
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.snapshots import ReceivedBlob
 from runcache.errors import MalformedMessage, ReadDenied, TooManyPacks, UploadGone
-from runcache.model import MAX_PACKS, Contents, Entry, Grant, PackName, Upload
+from runcache.model import MAX_PACKS, Contents, Entry, Grant, Inputs, PackName, Upload
 from runcache.service.accesses import Accesses
 from runcache.service.observer import Observer
 from runcache.service.receiving import Body, Receiver
@@ -46,18 +46,19 @@ class Snapshots:
         key: str,
         version: str,
         bases: Literal["auto"] | Sequence[int] = (),
+        inputs: Inputs | None = None,
     ) -> tuple[Upload, list[Contents]]:
         """Reserve a key in the scope that the grant may write, as `CacheService.reserve` does.
 
         `bases` are ids of entries whose packs it may share, `auto` the newest snapshot of the same
         version. Those that are whole snapshots which the grant may read are returned; their blobs
-        are kept until the upload ends in any way.
+        are kept until the upload ends in any way. `inputs` are for the records.
 
         Raises:
             Others: as `CacheService.reserve`.
         """
         upload, held = await self._catalog.snapshots.reserve(
-            await self._receiver.begin(grant, key, version, is_snapshot=True),
+            await self._receiver.begin(grant, key, version, is_snapshot=True, inputs=inputs),
             bases=None if bases == "auto" else bases,
             readable=_readable_scopes(grant),
         )

@@ -16,11 +16,10 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, ClassVar, Final, Self
 from urllib.parse import urlsplit
 
 from runcache.access import scopes_for
@@ -46,11 +45,14 @@ class LiveServer:
     `job_token` returns at once.
 
     Attributes:
+        command: what is `runcache` here; a subclass may have another one.
         url: where it serves, with a final slash, such as `http://127.0.0.1:40123/`.
         data: its data folder.
         log: the file that its standard error goes to, beside the data folder.
         process: the process itself.
     """
+
+    command: ClassVar[Sequence[str]] = COMMAND
 
     def __init__(self, data: Path, **settings: str) -> None:
         """Start it, and return once clients can connect.
@@ -76,12 +78,7 @@ class LiveServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def job_token(
@@ -173,7 +170,7 @@ class LiveServer:
     def _start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  -- our own command
-                [*COMMAND, "serve"],
+                [*self.command, "serve"],
                 cwd=self.data,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

@@ -16,6 +16,7 @@ import msgspec
 
 from runcache.errors import InvalidRange, MalformedMessage
 from runcache.model import Entry
+from runcache.wire.json_messages import JsonMessage
 
 LOOKUP_PATH: Final = "/_apis/artifactcache/cache"
 
@@ -59,27 +60,7 @@ class Lookup:
         return f"keys={keys}&version={quote(self.version, safe='')}"
 
 
-class _JsonBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A body; members that it does not name are ignored."""
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read the JSON object `body`.
-
-        Raises:
-            MalformedMessage: it is none, or a member is absent or of the wrong type.
-        """
-        try:
-            return msgspec.json.decode(body, type=cls)
-        except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
-            raise MalformedMessage(f"the body cannot be read: {error}") from error
-
-    def encode(self) -> bytes:
-        """Write the message; members with their default value are left out."""
-        return msgspec.json.encode(self)
-
-
-class Reserve(_JsonBody, frozen=True):
+class Reserve(JsonMessage, frozen=True):
     """Asks to reserve a key; most clients announce the size of the archive with it."""
 
     key: str
@@ -87,13 +68,13 @@ class Reserve(_JsonBody, frozen=True):
     size_bytes: _Size | None = msgspec.field(name="cacheSize", default=None)
 
 
-class Reserved(_JsonBody, frozen=True):
+class Reserved(JsonMessage, frozen=True):
     """Answers a reservation; `cache_id` is never 0."""
 
     cache_id: Annotated[int, msgspec.Meta(ge=1, le=_MAX_INT64)] = msgspec.field(name="cacheId")
 
 
-class FoundArchive(_JsonBody, frozen=True):
+class FoundArchive(JsonMessage, frozen=True):
     """Answers a lookup that found something."""
 
     key: str = msgspec.field(name="cacheKey")
@@ -101,13 +82,13 @@ class FoundArchive(_JsonBody, frozen=True):
     scope: str | None = None
 
 
-class Failed(_JsonBody, frozen=True):
+class Failed(JsonMessage, frozen=True):
     """Says why a request failed."""
 
     message: str = ""
 
 
-class Commit(_JsonBody, frozen=True):
+class Commit(JsonMessage, frozen=True):
     """Says that every chunk was sent, and how long they are together."""
 
     size_bytes: _Size = msgspec.field(name="size")

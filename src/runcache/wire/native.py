@@ -14,7 +14,8 @@ from typing import Annotated, Final, Literal, NamedTuple, Self
 import msgspec
 
 from runcache.errors import MalformedMessage
-from runcache.model import MatchKind, PackName
+from runcache.model import Inputs, MatchKind, PackName
+from runcache.wire.json_messages import JsonMessage
 
 PREFIX: Final = "/runcache/v1/"
 
@@ -70,27 +71,7 @@ class ErrorCode(StrEnum):
     STORE_FULL = "store_full"
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A body; members that it does not name are ignored."""
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read the JSON object `body`.
-
-        Raises:
-            MalformedMessage: it is none, or a member is absent or of the wrong type.
-        """
-        try:
-            return msgspec.json.decode(body, type=cls)
-        except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
-            raise MalformedMessage(f"the body cannot be read: {error}") from error
-
-    def encode(self) -> bytes:
-        """Write the message; members with their default value are left out."""
-        return msgspec.json.encode(self)
-
-
-class Find(Message, frozen=True):
+class Find(JsonMessage, frozen=True):
     """Asks for the entry that a restore would use.
 
     Each step of the lookup tries all `versions`, in order of preference, before the next one. With
@@ -103,7 +84,7 @@ class Find(Message, frozen=True):
     peek: bool = False
 
 
-class BlobLink(Message, frozen=True):
+class BlobLink(JsonMessage, frozen=True):
     """A blob of an entry: its name within the protocol, its size, and a link for GET and HEAD."""
 
     name: str
@@ -111,7 +92,7 @@ class BlobLink(Message, frozen=True):
     url: str
 
 
-class Found(Message, frozen=True, kw_only=True):
+class Found(JsonMessage, frozen=True, kw_only=True):
     """Answers `Find` with an entry; `created_at` is in milliseconds since 1970 (UTC).
 
     `version` is the one of those asked for that it has. `size_bytes` counts every blob.
@@ -128,45 +109,47 @@ class Found(Message, frozen=True, kw_only=True):
     blobs: tuple[BlobLink, ...] = ()
 
 
-class Missed(Message, frozen=True):
+class Missed(JsonMessage, frozen=True):
     """Answers `Find` without an entry."""
 
     hit: bool
 
 
-class Links(Message, frozen=True, omit_defaults=False):
+class Links(JsonMessage, frozen=True, omit_defaults=False):
     """The blobs of an entry with new links."""
 
     blobs: tuple[BlobLink, ...]
 
 
-class Reserve(Message, frozen=True):
+class Reserve(JsonMessage, frozen=True):
     """Asks to reserve a key for a snapshot.
 
     `bases` are ids of entries whose packs it may share; `auto` stands for the newest readable
-    snapshot of the same version.
+    snapshot of the same version. `inputs` are what the version was made of, for those who look
+    after the cache: nothing depends on them.
     """
 
     key: str
     version: str
     bases: Literal["auto"] | Annotated[tuple[_Id, ...], msgspec.Meta(max_length=MAX_BASES)] = ()
+    inputs: Inputs | None = None
 
 
-class Base(Message, frozen=True):
+class Base(JsonMessage, frozen=True):
     """A snapshot whose packs are kept for an upload, until that ends."""
 
     entry_id: int
     blobs: tuple[BlobLink, ...]
 
 
-class Reserved(Message, frozen=True, omit_defaults=False):
+class Reserved(JsonMessage, frozen=True, omit_defaults=False):
     """Answers `Reserve`: those of the wanted bases that are there and that the job may read."""
 
     upload_id: int
     bases: tuple[Base, ...]
 
 
-class Commit(Message, frozen=True, omit_defaults=False):
+class Commit(JsonMessage, frozen=True, omit_defaults=False):
     """Names the packs of a snapshot, in any order, each once; its manifest was uploaded before."""
 
     packs: tuple[str, ...]
@@ -181,7 +164,7 @@ class Commit(Message, frozen=True, omit_defaults=False):
         return tuple(map(PackName.parse, self.packs))
 
 
-class Committed(Message, frozen=True, omit_defaults=False):
+class Committed(JsonMessage, frozen=True, omit_defaults=False):
     """Answers `Commit`. `size_bytes` is the whole entry's, shared packs included."""
 
     entry_id: int
@@ -189,13 +172,13 @@ class Committed(Message, frozen=True, omit_defaults=False):
     created: bool
 
 
-class ReportDamage(Message, frozen=True):
+class ReportDamage(JsonMessage, frozen=True):
     """Says what a client found to be wrong with an entry that it was restoring."""
 
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_LENGTH)]
 
 
-class Error(Message, frozen=True):
+class Error(JsonMessage, frozen=True):
     """Why a request failed. `hint` is a way out for a person, where there is one."""
 
     code: str
