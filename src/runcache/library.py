@@ -3,13 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from runcache.client.aio import AsyncSession, RestoreOptions, SaveOptions
 from runcache.client.client import Client, Machine
 from runcache.client.environment import Environment, Given
 from runcache.client.results import Hit, Saved
 from runcache.client.transports import Transport
+
+if TYPE_CHECKING:
+    from runcache.client.management import Management
 
 
 class Connection(TypedDict, total=False):
@@ -111,6 +114,22 @@ def open_client(environment: Environment, *, warn: Callable[[str], None] | None 
         may_read=environment.may_read,
         may_write=environment.may_write,
     )
+
+
+def open_management(environment: Environment) -> "Management":
+    """Return what looks after the server that the environment names, else the embedded store.
+
+    Raises:
+        InvalidSettings: the environment contradicts itself, or there is no store.
+    """
+    address = environment.address
+    if address is None:
+        from runcache.embedded.management import opened  # noqa: PLC0415  -- as for a transport
+
+        return opened(environment.data)
+    from runcache.client.github_rest import open_server  # noqa: PLC0415  -- not for saves
+
+    return open_server(address, environment.proxies)
 
 
 @dataclass(frozen=True, slots=True)

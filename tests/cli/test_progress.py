@@ -1,11 +1,6 @@
-import fcntl
 import io
-import os
-import pty
 import re
-import struct
 import sys
-import termios
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +10,7 @@ import pytest
 
 from runcache.cli.console import Console
 from runcache.cli.progress import Bars, Lines, Meter, Stage, shown, watched
+from tests.cli.terminal import Terminal
 
 MB = 1_000_000
 COMPARED = Stage(name="compare", total_files=2000, files=2000)
@@ -33,26 +29,6 @@ def _the_terminal_can_draw_in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     for name in ("NO_COLOR", "COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
-
-
-class Terminal:
-    """A terminal of 100 columns: what is written to `stream`, `shown` returns."""
-
-    def __init__(self) -> None:
-        self._screen, typed = pty.openpty()
-        fcntl.ioctl(typed, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        self.stream: TextIO = os.fdopen(typed, "w")
-
-    def shown(self) -> str:
-        self.stream.close()
-        written = b""
-        try:
-            while piece := os.read(self._screen, 65536):
-                written += piece
-        except OSError:  # how Linux says that the other end is closed
-            pass
-        os.close(self._screen)
-        return written.decode()
 
 
 @contextmanager

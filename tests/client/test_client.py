@@ -8,7 +8,6 @@ from contextlib import closing
 
 import pytest
 
-from runcache.client.client import SNAPSHOT
 from runcache.client.results import Format, Hit, Saved, SaveRequest
 from runcache.errors import (
     InvalidInput,
@@ -22,7 +21,7 @@ from runcache.errors import (
 )
 from runcache.progress import Silence
 from runcache.store import layout
-from runcache.versions import cache_version
+from runcache.versions import SNAPSHOT, cache_version
 from tests.client.archive_maker import Tar
 from tests.client.machines import Machine, Machines
 from tests.conformance.trees import MIB, described, plant

@@ -93,7 +93,8 @@ def counted(count: int, noun: str) -> str:
     """Return a number and its noun, such as `1 entry` or `26 840 entries`."""
     if count == 1:
         return f"1 {noun}"
-    plural = f"{noun.removesuffix('y')}ies" if noun.endswith("y") else f"{noun}s"
+    is_ies = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    plural = f"{noun.removesuffix('y')}ies" if is_ies else f"{noun}s"
     return f"{grouped(count)} {plural}"
 
 

@@ -76,7 +76,9 @@ def job_token(console: Console, settings: Settings, job: Job) -> str:
         console.talk(f"made the signing key `{settings.signing_key_file}`")
         console.talk("hint: only a server with the same `--data` accepts what it signs")
     tokens = JobTokens(key.derived(keys.JOB_TOKENS), now=lambda: time.time_ns() // 1_000_000)
-    return tokens.mint(repository=job.repo, scopes=scopes, ttl=job.ttl)
+    return tokens.mint(
+        repository=job.repo, scopes=scopes, ttl=job.ttl, ref=job.ref, event=job.event
+    )
 
 
 @click.command(

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.sqlite import open_catalog
 from runcache.config import Settings
-from runcache.errors import InvalidSettings
 from runcache.maintenance import Maintenance
 from runcache.service import now_ms
 from runcache.store.local import LocalStore
@@ -25,11 +24,7 @@ def in_catalog(settings: Settings, act: Callable[[Catalog], Coroutine[Any, Any, 
     Raises:
         InvalidSettings: there is no catalog at this place.
     """
-    if not settings.catalog.is_file():
-        raise InvalidSettings(
-            f"there is no cache: `{settings.catalog}` does not exist",
-            hint="name the folder of the server with `--data` or `RUNCACHE_DATA`",
-        )
+    settings.require_cache(hint="name the folder of the server with `--data` or `RUNCACHE_DATA`")
 
     async def run() -> T:
         async with open_catalog(settings.catalog) as catalog:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Final
 
-from runcache.client.client import COMPRESSIONS, Machine
+from runcache.client.client import Machine
 from runcache.client.decompression import Contents
 from runcache.client.packing import DEFAULT_LEVEL, Packing, compressed
 from runcache.client.results import Fetched, RestoreRequest, SaveRequest, Sent
@@ -20,6 +20,7 @@ from runcache.client.unpacking import Unpacker
 from runcache.errors import NothingToSave, UnsafeEntry
 from runcache.globs.paths import resolve_paths
 from runcache.snapshot.limits import Limits
+from runcache.versions import COMPRESSIONS
 
 PARALLEL: Final = 4
 
@@ -70,7 +71,7 @@ class Archives:
             look=credentials.look,
             warn=self._warn,
         )
-        upload = self._transport.reserve_archive(request.key, request.version)
+        upload = self._transport.reserve_archive(request.key, request.version, request.inputs)
         request.progress.phase("save")
         level = DEFAULT_LEVEL if request.level is None else request.level
         blocks = compressed(packing.pieces(), self.compression, level)

@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from runcache.client.results import Fetched, Format, Hit, RestoreRequest, Saved, SaveRequest, Sent
 from runcache.client.transports import FoundEntry, Transport
@@ -22,19 +21,13 @@ from runcache.errors import (
     SnapshotsUnsupported,
 )
 from runcache.matching import keys_of
-from runcache.model import Key, MatchKind
+from runcache.model import Inputs, Key, MatchKind
 from runcache.progress import Progress, Silence
-from runcache.versions import cache_version, paths_of_input
+from runcache.versions import COMPRESSIONS, SNAPSHOT, cache_version, paths_of_input
 
 if TYPE_CHECKING:
     from runcache.client.archives import Archives
     from runcache.client.snapshots import Snapshots
-
-SNAPSHOT: Final = "runcache-snapshot-1"
-"""What stands in a snapshot's version where an archive's has its compression (protocol §6)."""
-
-COMPRESSIONS: Final = ("zstd-without-long", "gzip")
-"""What an archive may be compressed with, in order of preference (protocol §6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +78,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -138,6 +126,12 @@ class Client:
             paths=texts,
             key=Key(key).text,
             version=self._version(texts, compression, cross_os=cross_os),
+            inputs=Inputs(
+                paths=texts,
+                compression=compression,
+                system=self._machine.system,
+                cross_os=cross_os,
+            ),
             level=level,
             base=base,
             refuse_secrets=refuse_secrets,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import zstandard
@@ -56,12 +55,7 @@ class Contents:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The reader is the thread's: to close it while that waits for bytes would wait as well.
         self._is_stopped.set()
 

@@ -71,7 +71,7 @@ class Environment:
             if token is None:
                 raise InvalidSettings(
                     f"there is no token for `{origin}`",
-                    hint="set `RUNCACHE_TOKEN` to what `runcache token job` prints",
+                    hint="set `RUNCACHE_TOKEN` to what `runcache token job` or `token api` prints",
                 )
             dialects = ((Dialect.TWIRP, origin), (Dialect.ARTIFACTCACHE, origin))
             return Address(origin, dialects, token)

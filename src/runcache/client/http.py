@@ -20,7 +20,7 @@ from runcache.client.transports import (
     SnapshotUpload,
 )
 from runcache.errors import BlobMissing, ProtocolAbsent, SnapshotsUnsupported
-from runcache.model import MatchKind
+from runcache.model import Inputs, MatchKind
 from runcache.wire.native import ARCHIVE
 
 T = TypeVar("T")
@@ -98,11 +98,15 @@ class HttpTransport:
             return self._native.peek(key, version)
 
     def reserve_snapshot(
-        self, key: str, version: str, bases: Auto | Sequence[int]
+        self,
+        key: str,
+        version: str,
+        bases: Auto | Sequence[int],
+        inputs: Inputs | None = None,
     ) -> SnapshotUpload:
         """See `Transport.reserve_snapshot`."""
         with self._snapshots():
-            return self._native.reserve_snapshot(key, version, bases)
+            return self._native.reserve_snapshot(key, version, bases, inputs)
 
     def put_pack(
         self, upload: SnapshotUpload, number: int, body: memoryview, *, blake3: bytes, sha256: bytes
@@ -124,7 +128,12 @@ class HttpTransport:
         """See `Transport.abandon`."""
         self._native.abandon(upload)
 
-    def reserve_archive(self, key: str, version: str) -> ArchiveUpload:
+    def reserve_archive(
+        self,
+        key: str,
+        version: str,
+        inputs: Inputs | None = None,  # noqa: ARG002  -- GitHub's protocols have no word for them
+    ) -> ArchiveUpload:
         """See `Transport.reserve_archive`."""
         return self._asked(lambda server: server.reserve(key, version))
 

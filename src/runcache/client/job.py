@@ -21,13 +21,17 @@ _SYSTEMS: Final = {"linux": "Linux", "darwin": "macOS"}
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who saves and restores, where no token says so: what `access.scopes_for` takes."""
+    """Who saves and restores, where no token says so: what `access.scopes_for` takes, and the run.
+
+    Only a job of GitHub's has a run.
+    """
 
     repository: str
     ref: str
     base_ref: str | None
     default_branch: str
     event: str
+    run: str | None = None
 
 
 class Job:
@@ -65,6 +69,7 @@ class Job:
             base_ref=self._variable("GITHUB_BASE_REF"),
             default_branch=default_branch,
             event=self._variable("GITHUB_EVENT_NAME") or "push",
+            run=self._variable("GITHUB_RUN_ID"),
         )
 
     @property

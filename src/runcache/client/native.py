@@ -21,6 +21,7 @@ from runcache.errors import (
     UnexpectedAnswer,
     UploadGone,
 )
+from runcache.model import Inputs
 from runcache.wire import native as wire
 from runcache.wire.native import ErrorCode
 
@@ -64,11 +65,19 @@ class NativeServer:
         return None if found is None else found.entry_id
 
     def reserve_snapshot(
-        self, key: str, version: str, bases: Auto | Sequence[int]
+        self,
+        key: str,
+        version: str,
+        bases: Auto | Sequence[int],
+        inputs: Inputs | None = None,
     ) -> SnapshotUpload:
         """See `Transport.reserve_snapshot`."""
-        wanted = wire.Reserve(key, version, bases if isinstance(bases, str) else tuple(bases))
-        answer = self._sent("POST", wire.UPLOADS_PATH, wanted.encode())
+        shared = bases if isinstance(bases, str) else tuple(bases)
+        body = wire.Reserve(key, version, shared, inputs).encode()
+        if len(body) > wire.MAX_BODY_BYTES:
+            # Thousands of paths: no save shall fail for what nothing depends on.
+            body = wire.Reserve(key, version, shared).encode()
+        answer = self._sent("POST", wire.UPLOADS_PATH, body)
         if answer.status in _ABSENT and _error_in(answer) is None:
             raise ProtocolAbsent(answer.server)
         _require_success(answer, key=key)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from threading import Lock
-from types import TracebackType
 from typing import Final, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -114,12 +113,7 @@ class RangeReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def begin_whole(self) -> tuple[int | None, bool]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from runcache.model import Inputs
 from runcache.progress import Progress
 
 Format = Literal["snapshot", "archive"]
@@ -52,11 +53,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveRequest:
-    """What a save is to do; `paths` are one pattern each, `version` stands for them."""
+    """What a save is to do; `paths` are one pattern each, `version` stands for them.
+
+    `inputs` are what the version was made of.
+    """
 
     paths: tuple[str, ...]
     key: str
     version: str
+    inputs: Inputs | None = None
     level: int | None
     base: str
     refuse_secrets: bool

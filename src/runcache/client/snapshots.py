@@ -71,7 +71,7 @@ class Snapshots:
             except PackGone:
                 # A base was evicted in the one moment in which nobody held it.
                 self._transport.abandon(upload)
-                upload = self._transport.reserve_snapshot(request.key, request.version, ())
+                upload = self._reserve(request, ())
                 sent = self._saved(request, paths, upload)
         except ServerUnreachable:
             raise  # Whom nobody reaches, nobody can give a key back.
@@ -116,11 +116,14 @@ class Snapshots:
 
     def _reserved(self, request: SaveRequest) -> SnapshotUpload:
         bases = self._bases(request)
-        upload = self._transport.reserve_snapshot(request.key, request.version, bases)
+        upload = self._reserve(request, bases)
         if request.base == AUTO and bases != AUTO and not upload.bases:
             # What this machine remembers is gone. To reserve again voids the first upload.
-            return self._transport.reserve_snapshot(request.key, request.version, AUTO)
+            return self._reserve(request, AUTO)
         return upload
+
+    def _reserve(self, request: SaveRequest, bases: Auto | Sequence[int]) -> SnapshotUpload:
+        return self._transport.reserve_snapshot(request.key, request.version, bases, request.inputs)
 
     def _bases(self, request: SaveRequest) -> Auto | tuple[int, ...]:
         if request.base == NONE:

@@ -101,13 +101,17 @@ def _is_refused_here(error: ServerUnreachable | ServerFailed) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An answer that was read to its end. `server` is its scheme and authority."""
+    """An answer that was read to its end. `server` is its scheme and authority.
+
+    `link` is the header that leads to other pages, `None` where there is none.
+    """
 
     server: str
     status: int
     body: bytes
     is_json: bool
     retry_after_seconds: float | None
+    link: str | None = None
 
     @property
     def text(self) -> str:
@@ -165,7 +169,8 @@ def message_in(answer: Answer) -> Message:
     content_type = (answer.header("Content-Type") or "").partition(";")[0].strip().lower()
     wait = seconds_of(answer.header("Retry-After"))
     body = answer.message(MAX_MESSAGE_BYTES)
-    return Message(answer.origin, answer.status, body, content_type == "application/json", wait)
+    is_json = content_type == "application/json"
+    return Message(answer.origin, answer.status, body, is_json, wait, answer.header("Link"))
 
 
 def seconds_of(retry_after: str | None) -> float | None:

@@ -10,10 +10,9 @@ repeat by themselves what may work when it is repeated. Each may raise
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from runcache.model import MatchKind
+from runcache.model import Inputs, MatchKind
 
 Auto = Literal["auto"]
 
@@ -35,12 +34,7 @@ class Reader(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class RemoteBlob(Protocol):
@@ -166,9 +160,15 @@ class Transport(Protocol):
         ...
 
     def reserve_snapshot(
-        self, key: str, version: str, bases: Auto | Sequence[int]
+        self,
+        key: str,
+        version: str,
+        bases: Auto | Sequence[int],
+        inputs: Inputs | None = None,
     ) -> SnapshotUpload:
         """Reserve a key; `bases` are ids of entries, `auto` the newest snapshot of the version.
+
+        `inputs` are what the version was made of, for the records.
 
         Raises:
             EntryExists: the key is saved already, or another job is about to save it.
@@ -199,8 +199,10 @@ class Transport(Protocol):
     def abandon(self, upload: SnapshotUpload) -> None:
         """Give the key back. What is committed already stays."""
 
-    def reserve_archive(self, key: str, version: str) -> ArchiveUpload:
-        """Reserve a key.
+    def reserve_archive(
+        self, key: str, version: str, inputs: Inputs | None = None
+    ) -> ArchiveUpload:
+        """Reserve a key; `inputs` are those of `reserve_snapshot`.
 
         Raises:
             EntryExists: the key is saved already, or another job is about to save it.

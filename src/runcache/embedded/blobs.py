@@ -1,0 +1,74 @@
+"""Blobs of the store, for whoever reads them from another thread."""
+
+import os
+from collections.abc import AsyncGenerator
+from typing import Self
+
+from runcache.embedded.cache import Cache
+from runcache.embedded.loop import Loop
+from runcache.model import EntryBlob, Span
+from runcache.service import Piece
+
+
+class EmbeddedBlob:
+    """A blob in the store (`client.transports.RemoteBlob` is the contract)."""
+
+    def __init__(
+        self, loop: Loop, cache: Cache, blob: EntryBlob, name: str, *, is_restore: bool
+    ) -> None:
+        self._loop = loop
+        self._cache = cache
+        self._blob = blob
+        self._is_restore = is_restore
+        self.name = name
+        self.size_bytes = blob.size_bytes
+
+    def read(self, start: int, end: int) -> "EmbeddedReader":
+        """See `RemoteBlob.read`."""
+        pieces = self._cache.pieces(self._blob.name, Span(start, end), is_restore=self._is_restore)
+        return EmbeddedReader(self._loop, pieces)
+
+    def stream(self) -> "EmbeddedReader":
+        """See `RemoteBlob.stream`."""
+        return self.read(0, self.size_bytes)
+
+
+class EmbeddedReader:
+    """The bytes of pieces of files (`client.transports.Reader` is the contract)."""
+
+    def __init__(self, loop: Loop, pieces: AsyncGenerator[Piece, None]) -> None:
+        self._loop = loop
+        self._pieces = pieces
+        self._piece: Piece | None = None
+        self._done_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """See `Reader.readinto`."""
+        if self._piece is None or self._done_bytes == self._piece.count:
+            self._piece = self._loop.run(_next(self._pieces))
+            self._done_bytes = 0
+            if self._piece is None:
+                return 0
+        wanted = buffer[: self._piece.count - self._done_bytes]
+        offset = self._piece.offset + self._done_bytes
+        count = os.preadv(self._piece.file.fileno(), [wanted], offset)
+        self._done_bytes += count
+        return count
+
+    def close(self) -> None:
+        """See `Reader.close`."""
+        self._loop.run(_closed(self._pieces))
+
+
+async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece | None:
+    return await anext(pieces, None)
+
+
+async def _closed(pieces: AsyncGenerator[Piece, None]) -> None:
+    await pieces.aclose()
