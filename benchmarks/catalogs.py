@@ -28,6 +28,7 @@ from runcache.catalog.catalog import Catalog
 from runcache.catalog.sqlite import open_catalog
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, PARTS, REPOSITORIES
 from runcache.matching import keys_of, walk
+from runcache.records import family_of
 from runcache.service import now_ms
 from runcache.store.local import LocalStore
 
@@ -141,6 +142,10 @@ def fill(catalog: Path, contents: Contents) -> None:
         _insert(connection, REPOSITORIES, _repository_rows(contents))
         for table, rows in _entry_rows(contents):
             connection.execute(insert(table), rows)
+        # No upload has made these entries, and the next one must not get the id of one.
+        connection.exec_driver_sql(
+            "INSERT INTO sqlite_sequence SELECT 'uploads', max(id) FROM entries"
+        )
         connection.commit()
     engine.dispose()
 
@@ -236,6 +241,7 @@ def _entry(number: int, repository: int, row: Row, at: int) -> dict[str, Any]:
         "size_bytes": ENTRY_BYTES,
         "created_at": at,
         "last_accessed_at": at,
+        "family": family_of(row.key),
     }
 
 
