@@ -6,16 +6,18 @@ everybody who has to say why reads the same steps.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from runcache.errors import TooManyKeys
 from runcache.model import MAX_KEYS, Entry, Key, MatchKind
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One question of a walk: an entry of `scope` with this `key`, exactly or as its prefix."""
+class Step(NamedTuple):
+    """One question of a walk: an entry of `scope` with this `key`, exactly or as its prefix.
+
+    A lookup has up to a hundred: a tuple is made in a fifth of the time of a frozen dataclass.
+    """
 
     scope: str
     key: str

@@ -28,9 +28,9 @@ class Metrics(Observer):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._lookups = self._counter("lookups", "lookups by what they found", "result")
-        for result in (*(kind.value for kind in MatchKind), MISS):
-            self._lookups.labels(result)
+        lookups = self._counter("lookups", "lookups by what they found", "result")
+        self._missed = lookups.labels(MISS)
+        self._found = {kind: lookups.labels(kind.value) for kind in MatchKind}
         self._saved = self._counter("saved_entries", "entries that were committed")
         self._saved_bytes = self._counter("saved_bytes", "bytes of committed entries")
         self._damaged = self._counter("damaged_entries", "entries dropped since bytes were wrong")
@@ -49,6 +49,8 @@ class Metrics(Observer):
             buckets=_SECONDS,
             registry=self._registry,
         )
+        # To ask for a metric by its labels takes longer than to count: these are asked for once.
+        self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._bytes = self._counter("transferred_bytes", "bytes of blobs", "direction")
         self._in_flight = Gauge(
             "runcache_transfers_in_flight",
@@ -59,11 +61,11 @@ class Metrics(Observer):
 
     def found(self, lookup: Lookup, hit: Hit) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.found`."""
-        self._lookups.labels(hit.kind.value).inc()
+        self._found[hit.kind].inc()
 
     def missed(self, lookup: Lookup) -> None:  # noqa: ARG002  -- never a label
         """See `Observer.missed`."""
-        self._lookups.labels(MISS).inc()
+        self._missed.inc()
 
     def saved(self, entry: Entry) -> None:
         """See `Observer.saved`."""
@@ -88,8 +90,9 @@ class Metrics(Observer):
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        requests, times = self._answers.get((route, status)) or self._answers_of(route, status)
+        requests.inc()
+        times.observe(seconds)
 
     def transferred(self, direction: str, size_bytes: int) -> None:
         """Count bytes of blobs."""
@@ -102,6 +105,11 @@ class Metrics(Observer):
     def exposition(self) -> bytes:
         """Return all of them in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def _answers_of(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        made = self._requests.labels(route, str(status)), self._seconds.labels(route)
+        self._answers[route, status] = made
+        return made
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(f"runcache_{name}", help_text, labels, registry=self._registry)
