@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import msgspec
 
 from runcache.client.aio import AsyncSession, RestoreOptions, SaveOptions
 from runcache.client.client import Client, Machine
@@ -132,8 +133,7 @@ def open_management(environment: Environment) -> "Management":
     return open_server(address, environment.proxies)
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
+class _Session(msgspec.Struct, frozen=True):
     """A client, and what gives expressions their values (`aio.Session` is the contract)."""
 
     environment: Environment

@@ -1,9 +1,10 @@
 """The nouns of runcache: frozen values that are valid once they exist."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum, IntFlag
 from typing import Final, Self
+
+import msgspec
 
 from runcache.errors import (
     InvalidKey,
@@ -30,8 +31,7 @@ def _utf16_units(text: str) -> int | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True):
     """The name an entry is saved under: 1 to 512 UTF-16 units, no comma, no NUL (protocol §8)."""
 
     text: str
@@ -50,8 +50,7 @@ class Key:
             raise InvalidKey("it holds a NUL")
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """What a client stamps on paths and compression: opaque text of 1 to 512 UTF-16 units."""
 
     text: str
@@ -73,16 +72,14 @@ class Permission(IntFlag):
     READ_WRITE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ScopePermission:
+class ScopePermission(msgspec.Struct, frozen=True):
     """A scope, which is a full ref such as `refs/heads/main`, and what may be done in it."""
 
     scope: str
     permission: Permission
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What the bearer of a job token may do, and as whom.
 
     `repository` is `owner/name` in lower case. `scopes` are in search order: the own ref first.
@@ -126,8 +123,7 @@ class Grant:
         raise WriteDenied
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What is saved under a key. Times are milliseconds since 1970 (UTC)."""
 
     id: int
@@ -149,8 +145,7 @@ class MatchKind(Enum):
     RESTORE_KEY = "restore_key"
 
 
-@dataclass(frozen=True, slots=True)
-class PackName:
+class PackName(msgspec.Struct, frozen=True):
     """What a pack is called: the upload that it came in, and a number of its client's choice.
 
     As text `17-3`. The number is below a million.
@@ -176,8 +171,7 @@ class PackName:
         return cls(int(found[1]), int(found[2]))
 
 
-@dataclass(frozen=True, slots=True)
-class EntryBlob:
+class EntryBlob(msgspec.Struct, frozen=True):
     """A blob of an entry: its name in the store, its size, and its name as a pack if it is one."""
 
     name: str
@@ -185,8 +179,7 @@ class EntryBlob:
     pack: PackName | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """The entry that answers a lookup, its blobs in order, and how it was found.
 
     An archive is one blob, a snapshot its manifest and packs. A lookup of the older protocols,
@@ -203,16 +196,14 @@ class Hit:
         return self.blobs[0].name
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """An entry and all of its blobs in order: an archive, or a manifest and packs."""
 
     entry: Entry
     blobs: tuple[EntryBlob, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True):
     """A reserved key that is not committed yet. When it is, its entry takes over the same id.
 
     `blob` is the upload's own: the archive, or the manifest of a snapshot.
@@ -238,8 +229,7 @@ class Upload:
         return writer == (self.repository, self.scope, self.job)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What makes the version of an entry, as far as its client says so.
 
     `paths` are one pattern each. `compression` is what stands there in the version, and `system` is
@@ -252,8 +242,7 @@ class Inputs:
     cross_os: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A piece of a blob as it was received, in the order of the blob."""
 
     name: str
@@ -261,8 +250,7 @@ class Part:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """The bytes `start` to `end`, which is not included, of a blob."""
 
     start: int
@@ -274,8 +262,7 @@ class Span:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True):
     """Immutable bytes with a name in the store. `created_at` is in milliseconds since 1970."""
 
     name: str
@@ -284,8 +271,7 @@ class Blob:
     is_pack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """How much a repository keeps: entries, and their unique bytes."""
 
     repository: str
@@ -293,8 +279,7 @@ class Usage:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ApiToken:
+class ApiToken(msgspec.Struct, frozen=True):
     """A token for people and programs that look after caches.
 
     It reaches the named `repositories` and all repositories of the named `owners`; with `is_admin`

@@ -1,9 +1,9 @@
 """Snapshots in the making, without any bytes."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.snapshots import ReceivedBlob

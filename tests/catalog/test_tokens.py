@@ -1,8 +1,7 @@
 """API tokens in the catalog: everything but their text."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.connections import Duplicate

@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.uploads import NewPart

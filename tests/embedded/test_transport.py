@@ -30,7 +30,7 @@ from tests.conformance.trees import MIB, described, plant
 
 SAVE: Final = """
 import json, sys
-from dataclasses import asdict
+from msgspec.structs import asdict
 from pathlib import Path
 from runcache.client.environment import Environment, Given
 from runcache.library import open_client

@@ -5,11 +5,11 @@ import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 

@@ -1,10 +1,9 @@
 """The manifest: what is written is read again, and what could not have been written is refused."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from runcache.errors import BrokenEntry, CacheError, UnsafeEntry
 from runcache.snapshot.limits import Limits

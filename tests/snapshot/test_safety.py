@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import zstandard
 
@@ -85,7 +86,7 @@ def test_a_link_of_the_entry_itself_is_not_followed(tmp_path: Path, outside: Pat
     link = forged({b"": Folder(), b"a": Link(b"../outside")}).manifest
     snapshot = saved(tmp_path, {b"": Folder(), b"x": File(b"evil")})
     snapshot.restore(tmp_path / "elsewhere")
-    both = replace(
+    both = msgspec.structs.replace(
         snapshot.manifest,
         root_starts=[0, 2, 4],
         names=[*link.names, *snapshot.manifest.names],
@@ -168,7 +169,7 @@ def test_what_is_left_over_is_removed_unless_somebody_uses_it(tmp_path: Path) ->
 def spoiled_frame(frame: bytes, *, length: int = 8) -> tuple[Manifest, MemorySource]:
     """Return a snapshot of the file `file`, whose frame is this instead."""
     snapshot = forged({b"": Folder(), b"file": File(b"x" * length)})
-    manifest = replace(
+    manifest = msgspec.structs.replace(
         snapshot.manifest,
         frames=Frames([0], [0], [len(frame)], [length]),
         packs=[Pack("1-0", len(frame))],

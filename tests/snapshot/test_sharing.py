@@ -1,6 +1,6 @@
 """Which packs of a base are worth sharing."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from runcache.snapshot.chunking import content_id
 from runcache.snapshot.limits import MIB

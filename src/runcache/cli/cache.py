@@ -4,10 +4,10 @@ import functools
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import click
+import msgspec
 
 from runcache.cli import outputs
 from runcache.cli.closing import found_text, missed_text, restored_text, saved_text
@@ -25,8 +25,7 @@ WARN: Final = "warn"
 FAIL: Final = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(msgspec.Struct, frozen=True):
     """A server, or the embedded store, as options and environment name it.
 
     A failure is a warning, and as if nothing was found or saved, unless `is_strict`. Wrong usage is

@@ -3,10 +3,10 @@
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import click
+import msgspec
 
 from runcache.errors import (
     CacheError,
@@ -49,8 +49,7 @@ def exit_code_of(error: CacheError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-@dataclass(slots=True)
-class Console:
+class Console(msgspec.Struct):
     """Where a command talks to, as its `--json`, `-q` and `-v` say."""
 
     as_json: bool = False

@@ -2,16 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import click
+import msgspec
 
 from runcache.cli.options import Command
 from runcache.client.environment import Environment
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """An entry, as `actions/cache` is told of it."""
 
     key: str
@@ -25,7 +24,7 @@ class Wanted:
         Raises:
             ExpressionError: an expression cannot be read or evaluated.
         """
-        return replace(
+        return msgspec.structs.replace(
             self,
             key=environment.evaluated(self.key),
             restore_keys=tuple(map(environment.evaluated, self.restore_keys)),

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 import click
+import msgspec
 
 from runcache.cli.console import Console, counted, grouped
 from runcache.quantities import print_about
@@ -31,8 +31,7 @@ DOING: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A phase of the work, and what of it was done within `seconds`."""
 
     name: str
@@ -115,7 +114,9 @@ class Meter:
 
     def _now(self, stage: Stage) -> Stage:
         seconds = self._clock() - self._since
-        return replace(stage, files=self._files, size_bytes=self._size_bytes, seconds=seconds)
+        return msgspec.structs.replace(
+            stage, files=self._files, size_bytes=self._size_bytes, seconds=seconds
+        )
 
 
 class Display(Protocol):

@@ -1,8 +1,7 @@
 """`runcache restore`: bring files back that were saved."""
 
-from dataclasses import asdict
-
 import click
+import msgspec
 
 from runcache.cli.cache import Cache, in_a_cache
 from runcache.cli.console import MISSED, Console, example
@@ -44,7 +43,7 @@ def command(
 def as_json(key: str, hit: Hit | None) -> dict[str, object]:
     """Return a hit, or a miss, as `--json` shows it."""
     if hit is not None:
-        return {"hit": True, **asdict(hit), "seconds": round(hit.seconds, 3)}
+        return {"hit": True, **msgspec.structs.asdict(hit), "seconds": round(hit.seconds, 3)}
     nothing = {"size_bytes": 0, "fetched_bytes": 0, "files_written": 0, "files_unchanged": 0}
     unknown = {"matched_key": None, "scope": None, "format": None}
     return {"hit": False, "exact": False, "key": key, **unknown, **nothing, "seconds": 0.0}

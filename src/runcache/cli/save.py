@@ -1,8 +1,7 @@
 """`runcache save`: keep files for later."""
 
-from dataclasses import asdict
-
 import click
+import msgspec
 
 from runcache.cli.cache import Cache, in_a_cache
 from runcache.cli.console import Console, example
@@ -60,7 +59,7 @@ def command(
 def as_json(key: str, saved: Saved | None) -> dict[str, object]:
     """Return what was saved, or that nothing was, as `--json` shows it."""
     if saved is not None:
-        return {**asdict(saved), "seconds": round(saved.seconds, 3)}
+        return {**msgspec.structs.asdict(saved), "seconds": round(saved.seconds, 3)}
     unknown = {"version": None, "scope": None, "format": None}
     nothing = {"size_bytes": 0, "new_bytes": 0, "files": 0, "seconds": 0.0}
     return {"key": key, **unknown, "created": False, "entry_id": None, **nothing}

@@ -1,9 +1,10 @@
 """What a git checkout says of itself, read from its files: to start git takes longer."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 _ORIGIN: Final = re.compile(r'^\[remote "origin"\]\s*$(?P<lines>(?:\n(?!\[).*)*)', re.MULTILINE)
 _URL: Final = re.compile(r"^\s*url\s*=\s*(\S+)\s*$", re.MULTILINE)
@@ -15,8 +16,7 @@ _SYMBOLIC: Final = re.compile(r"ref: (?P<ref>refs/\S+)")
 _DEFAULT_BRANCH: Final = Path("refs/remotes/origin/HEAD")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(msgspec.Struct, frozen=True):
     """What a checkout tells, each `None` where it does not.
 
     `repository` is `owner/name` at its origin, `ref` that of its branch, `default_branch` a name.

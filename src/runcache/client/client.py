@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from runcache.client.results import Fetched, Format, Hit, RestoreRequest, Saved, SaveRequest, Sent
 from runcache.client.transports import FoundEntry, Transport
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from runcache.client.snapshots import Snapshots
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """Where files are saved and restored.
 
     Attributes:

@@ -3,10 +3,11 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from runcache.client.checkout import Checkout, checkout_around
 
@@ -19,8 +20,7 @@ _MACHINES: Final = {"x86_64": "X64", "amd64": "X64", "aarch64": "ARM64", "arm64"
 _SYSTEMS: Final = {"linux": "Linux", "darwin": "macOS"}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who saves and restores, where no token says so: what `access.scopes_for` takes, and the run.
 
     Only a job of GitHub's has a run.

@@ -1,21 +1,21 @@
 """Which proxy a request goes through, by the rules that `curl` and Go share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from runcache.errors import InvalidSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Proxies:
+class Proxies(msgspec.Struct, frozen=True):
     """The proxies by the scheme of what is asked for, and the hosts that are reached without one.
 
     An exception is a name, which counts for the names below it too, an address, a network, any of
     them with a port, or `*`. This machine itself never needs a proxy.
     """
 
-    by_scheme: Mapping[str, str] = field(default_factory=dict)
+    by_scheme: Mapping[str, str] = msgspec.field(default_factory=dict)
     exceptions: tuple[str, ...] = ()
 
     def of(self, url: SplitResult) -> SplitResult | None:

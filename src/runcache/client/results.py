@@ -1,7 +1,8 @@
 """What a save or a restore is to do, and what it comes to in the words of `--json`."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from runcache.model import Inputs
 from runcache.progress import Progress
@@ -9,8 +10,7 @@ from runcache.progress import Progress
 Format = Literal["snapshot", "archive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a save.
 
     `created` is false if the key was saved already, by whomever; nothing was sent then, and there
@@ -30,8 +30,7 @@ class Saved:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore found, and did.
 
     `exact` says whether `matched_key` is the `key` that was asked for. `size_bytes` is the whole
@@ -51,8 +50,7 @@ class Hit:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SaveRequest:
+class SaveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a save is to do; `paths` are one pattern each, `version` stands for them.
 
     `inputs` are what the version was made of.
@@ -68,8 +66,7 @@ class SaveRequest:
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """What a save came to."""
 
     entry_id: int
@@ -78,8 +75,7 @@ class Sent:
     files: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreRequest:
+class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore is to do; `paths` are one pattern each."""
 
     paths: tuple[str, ...]
@@ -88,8 +84,7 @@ class RestoreRequest:
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """What a restore came to."""
 
     fetched_bytes: int

@@ -3,9 +3,10 @@
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
+
+import msgspec
 
 from runcache.client.connections import Answer, Connections
 from runcache.errors import ServerFailed, ServerUnreachable, ServerUntrusted
@@ -25,8 +26,7 @@ MAX_SHOWN_LENGTH: Final = 200
 PROGRESS_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How often something is tried, and how long the pauses are.
 
     The n-th pause is between half and all of `first_pause_seconds` · 2ⁿ, at most
@@ -99,8 +99,7 @@ def _is_refused_here(error: ServerUnreachable | ServerFailed) -> bool:
     return is_here and isinstance(error.__cause__, ConnectionRefusedError)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """An answer that was read to its end. `server` is its scheme and authority.
 
     `link` is the header that leads to other pages, `None` where there is none.

@@ -9,8 +9,9 @@ repeat by themselves what may work when it is repeated. Each may raise
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, Self
+
+import msgspec
 
 from runcache.model import Inputs, MatchKind
 
@@ -59,8 +60,7 @@ class RemoteBlob(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundEntry:
+class FoundEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The entry that answers a lookup.
 
     `scope`, `entry_id` and `size_bytes` are `None` where the protocol does not tell. A snapshot's
@@ -76,8 +76,7 @@ class FoundEntry:
     blobs: tuple[RemoteBlob, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundArchive:
+class FoundArchive(msgspec.Struct, frozen=True):
     """What GitHub's protocols tell of an archive that answers a lookup: `url` is its link."""
 
     key: str
@@ -85,24 +84,21 @@ class FoundArchive:
     scope: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(msgspec.Struct, frozen=True):
     """A readable snapshot whose packs an upload may name. They are kept until the upload ends."""
 
     entry_id: int
     blobs: tuple[RemoteBlob, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotUpload:
+class SnapshotUpload(msgspec.Struct, frozen=True):
     """A key that is reserved for a snapshot. Its packs are named `<id>-<number>`."""
 
     id: int
     bases: tuple[Base, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """An entry that is saved. `size_bytes` is the whole of it, shared packs included."""
 
     entry_id: int

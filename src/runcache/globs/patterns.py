@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from runcache.errors import InvalidPattern
 from runcache.globs.segments import Accepts, literal_of, matcher_of
@@ -22,8 +23,7 @@ MAX_CHARACTERS: Final = 64 * 1024
 _GLOBSTAR: Final = "**"
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True):
     """One pattern, from the top of the file system on.
 
     Attributes:

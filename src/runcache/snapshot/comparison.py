@@ -6,10 +6,11 @@ prove nothing, since reproducible builds make both equal.
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from stat import S_IFMT, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
+
+import msgspec
 
 from runcache.errors import FileUnreadable
 from runcache.progress import Progress
@@ -34,12 +35,11 @@ class State(IntEnum):
     OBSTRUCTED = 4  # something of another kind
 
 
-@dataclass(slots=True)
-class Comparison:
+class Comparison(msgspec.Struct):
     """The state of each record, and the stamps of those files that need not be written."""
 
     states: list[State]
-    stamps: dict[int, Stamp] = field(default_factory=dict)
+    stamps: dict[int, Stamp] = msgspec.field(default_factory=dict)
     files_read: int = 0
 
 

@@ -2,8 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from threading import Lock
+
+import msgspec
 
 from runcache.snapshot.comparison import Comparison
 from runcache.snapshot.manifest import Manifest
@@ -11,8 +12,7 @@ from runcache.snapshot.scan import Stamp
 from runcache.snapshot.targets import Target
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """What all threads of a restore share.
 
     `created` appeared, in this order, below roots that were there before, and `touched` are folders
@@ -23,13 +23,13 @@ class Ledger:
     manifest: Manifest
     found: Comparison
     targets: Sequence[Target | None]
-    stamps: dict[int, Stamp] = field(default_factory=dict)
-    created: list[tuple[int, bytes]] = field(default_factory=list)
-    replaced: list[bytes] = field(default_factory=list)
-    removed: list[bytes] = field(default_factory=list)
-    touched: set[tuple[int, bytes]] = field(default_factory=set)
-    missing: dict[int, int] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
+    stamps: dict[int, Stamp] = msgspec.field(default_factory=dict)
+    created: list[tuple[int, bytes]] = msgspec.field(default_factory=list)
+    replaced: list[bytes] = msgspec.field(default_factory=list)
+    removed: list[bytes] = msgspec.field(default_factory=list)
+    touched: set[tuple[int, bytes]] = msgspec.field(default_factory=set)
+    missing: dict[int, int] = msgspec.field(default_factory=dict)
+    lock: Lock = msgspec.field(default_factory=Lock)
 
     def root_of(self, record: int) -> int:
         """Return the root of a record."""

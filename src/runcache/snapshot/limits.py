@@ -1,7 +1,8 @@
 """The sizes that the format of snapshots prescribes, and what is sane for what others send."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -27,8 +28,7 @@ MAX_DEPTH: Final = 256
 """How many folders may be nested below a root: each is open while what is in it is removed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a manifest may ask for at most. Whatever exceeds it is refused before it is acted upon.
 
     `references` counts the chunks of all files, each as often as it is used. `expansion` is how

@@ -6,10 +6,11 @@ the other in **packs**. `docs/snapshot-format.md` describes the bytes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from stat import S_ISLNK
 from typing import NamedTuple, Self
+
+import msgspec
 
 from runcache.snapshot import columns, soundness
 from runcache.snapshot.columns import Columns, column, numbers, text_column, texts
@@ -37,8 +38,7 @@ class Pack(NamedTuple):
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chunks:
+class Chunks(msgspec.Struct, frozen=True):
     """The chunks of a snapshot by number: digest, length, and where they are in which frame."""
 
     digests: Sequence[bytes]
@@ -47,8 +47,7 @@ class Chunks:
     starts: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
+class Frames(msgspec.Struct, frozen=True):
     """The frames of a snapshot by number.
 
     `starts` and `sizes` say where they are in which pack, `lengths` what they are uncompressed. A
@@ -61,8 +60,7 @@ class Frames:
     lengths: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """What a snapshot holds, in columns: the n-th of each belongs to the n-th record.
 
     Records are in the order of root and name: those of root `r` are `root_starts[r]` up to, but not

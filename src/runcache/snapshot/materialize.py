@@ -5,10 +5,11 @@ If anything fails, whatever was not there before is removed again.
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing, nullcontext, suppress
-from dataclasses import dataclass, field
 from stat import S_ISDIR
 from threading import Lock
 from typing import Final
+
+import msgspec
 
 from runcache.errors import FileUnwritable, PartlyRestored
 from runcache.progress import Progress
@@ -104,8 +105,7 @@ def _fetch_all(
         shared.end()
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(msgspec.Struct, frozen=True):
     """What the threads that fetch have in common, and what each of them has.
 
     Of small files one thread writes at a time: of two that do, each would wait for the interpreter
@@ -115,8 +115,8 @@ class _Shared:
     ledger: Ledger
     source: PackSource
     progress: Progress
-    small_files: Lock = field(default_factory=Lock)
-    writers: list[tuple[Lock, Writer]] = field(default_factory=list)
+    small_files: Lock = msgspec.field(default_factory=Lock)
+    writers: list[tuple[Lock, Writer]] = msgspec.field(default_factory=list)
 
     def end(self) -> None:
         """Wait until nobody writes. Who waits for the network, finds later that it is too late."""

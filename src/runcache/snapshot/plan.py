@@ -1,9 +1,10 @@
 """What a restore has to do, decided from what is on the disk. Nothing is done here."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from stat import S_IRWXU, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Final
+
+import msgspec
 
 from runcache.snapshot.comparison import Comparison, State
 from runcache.snapshot.fetching import Range, ranges_of, zeros_in
@@ -16,8 +17,7 @@ _ORDINARY: Final = 0o777
 _TO_WRITE: Final = frozenset({State.ABSENT, State.WRONG, State.OBSTRUCTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What has to be done, by the numbers of records.
 
     `folders` are to be made in this order, each with its root, name, and permissions with which it
@@ -38,7 +38,7 @@ class Plan:
     extras: Sequence[tuple[int, bytes]]
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in self.__slots__)
+        return any(msgspec.structs.astuple(self))
 
 
 def plan(manifest: Manifest, found: Comparison, there: Collection[tuple[int, bytes]]) -> Plan:

@@ -3,11 +3,11 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from stat import S_ISREG
 from threading import Lock, Semaphore
 from typing import Final, NamedTuple
 
+import msgspec
 import zstandard
 
 from runcache.errors import FileUnreadable
@@ -27,8 +27,7 @@ _WAITING_BLOCKS: Final = 2
 _ATTEMPTS: Final = 3
 
 
-@dataclass(slots=True)
-class Item:
+class Item(msgspec.Struct):
     """Something that is saved: as it was found, and the chunks of its contents.
 
     `is_steady` says that these are the contents of the file with these stamps, `is_read` that they
@@ -55,8 +54,7 @@ Task = list[Item] | Item | Block
 """Small files that are neighbours, a large one, or a part of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """What all threads of a save share. `spots` knows every chunk that is stored, or will be.
 
     Small files are read by one thread at a time: of two that do, each would wait for the
@@ -68,8 +66,8 @@ class Reading:
     level: int
     progress: Progress
     warn: Callable[[str], None]
-    small_files: Lock = field(default_factory=Lock)
-    room_for_blocks: Semaphore = field(default_factory=lambda: Semaphore(_WAITING_BLOCKS))
+    small_files: Lock = msgspec.field(default_factory=Lock)
+    room_for_blocks: Semaphore = msgspec.field(default_factory=lambda: Semaphore(_WAITING_BLOCKS))
 
     def crew(self, threads: int) -> Crew[Task]:
         """Return threads that take items to read, and blocks."""

@@ -6,8 +6,9 @@ Fetching, uncompressing and writing go on at the same time.
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from stat import S_ISREG
+
+import msgspec
 
 from runcache.progress import Progress, Silence
 from runcache.snapshot.comparison import compare, content_of
@@ -20,8 +21,7 @@ from runcache.snapshot.scan import Selection, Stamp, scan
 from runcache.snapshot.staging import remove_left_over
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """What a restore did. Links and folders are no files, but count where things were removed."""
 
     files_written: int

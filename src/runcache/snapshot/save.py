@@ -5,9 +5,10 @@ Scanning, reading, compressing and sending go on at the same time.
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from stat import S_ISREG
 from typing import Final
+
+import msgspec
 
 from runcache.progress import Progress, Silence
 from runcache.snapshot.assembly import assemble
@@ -29,8 +30,7 @@ _TASK_FILES: Final = 512
 _TOLD_FILES: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What was saved. `packs` are all that the manifest names, new ones and those of bases.
 
     `size_bytes` is the size of all files, `new_bytes` what is new of packs, manifest included.

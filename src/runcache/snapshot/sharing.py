@@ -1,9 +1,10 @@
 """What a save shares with its bases: which chunks they have, and which packs are worth keeping."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
+
+import msgspec
 
 from runcache.snapshot.chunking import content_id
 from runcache.snapshot.limits import MIB
@@ -18,8 +19,7 @@ MANY_PACKS: Final = 64
 HALF_PACK_BYTES: Final = 16 * MIB
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(msgspec.Struct):
     """A frame in a pack of a base, or, by its number, in a pack of this save."""
 
     pack: Pack | int

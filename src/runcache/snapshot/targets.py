@@ -8,10 +8,11 @@ and appears by a rename of its own.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from stat import S_ISDIR
 from types import TracebackType
 from typing import Final
+
+import msgspec
 
 from runcache.errors import FileUnwritable
 from runcache.snapshot.comparison import Comparison, State
@@ -29,8 +30,7 @@ _FRESH_NAME: Final = b"root"
 _Exit = Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]
 
 
-@dataclass(slots=True)
-class Target:
+class Target(msgspec.Struct):
     """A root as it is restored.
 
     It is called `base` in the folder `parent`. In the folder `staging` files are made, or, if it is
@@ -46,8 +46,8 @@ class Target:
     is_fresh: bool = False
     replaces: bool = False
     has_appeared: bool = False
-    changed_modes: dict[bytes, int] = field(default_factory=dict)
-    context: ExitStack = field(default_factory=ExitStack)
+    changed_modes: dict[bytes, int] = msgspec.field(default_factory=dict)
+    context: ExitStack = msgspec.field(default_factory=ExitStack)
 
     def folders(self) -> Folders:
         """Return the folders of the root as they are now, for one thread."""
