@@ -44,11 +44,12 @@ class FolderOfPacks:
         self._folder = folder
         self._upload = upload
 
-    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+    def name(self, number: int) -> str:
+        return f"{self._upload}-{number}"
+
+    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
         del blake3, sha256
-        name = f"{self._upload}-{number}"
-        (self._folder / name).write_bytes(body)
-        return name
+        (self._folder / self.name(number)).write_bytes(body)
 
     def read(self, pack: str, start: int, end: int) -> MemoryReader:
         with (self._folder / pack).open("rb") as file:

@@ -15,15 +15,17 @@ class MemorySink:
         self._upload = upload
         self._fail_at = fail_at
 
-    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+    def name(self, number: int) -> str:
+        return f"{self._upload}-{number}"
+
+    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
         if number == self._fail_at:
             raise ConnectionError("the sink is gone")
-        name = f"{self._upload}-{number}"
+        name = self.name(number)
         assert blake3 == blake3_of(body).digest()
         assert sha256 == sha256_of(body).digest()
         assert name not in self.packs
         self.packs[name] = bytes(body)
-        return name
 
 
 class MemoryReader:

@@ -15,7 +15,8 @@ def test_frames_lie_one_behind_the_other() -> None:
     packer = Packer(sink)
 
     places = [packer.add(frame) for frame in (b"one", b"three", memoryview(b"two"))]
-    packs = packer.finish()
+    packs = packer.flush()
+    packer.finish()
 
     assert places == [Place(0, 0), Place(0, 3), Place(0, 8)]
     assert packs == {0: ("7-0", 11)}
@@ -24,8 +25,10 @@ def test_frames_lie_one_behind_the_other() -> None:
 
 def test_nothing_makes_no_pack() -> None:
     sink = MemorySink()
+    packer = Packer(sink)
 
-    assert Packer(sink).finish() == {}
+    assert packer.flush() == {}
+    packer.finish()
     assert sink.packs == {}
 
 
@@ -35,7 +38,8 @@ def test_a_frame_that_does_not_fit_begins_a_pack() -> None:
     frame = bytes(3 * MIB)
 
     places = [packer.add(frame) for _ in range(25)]
-    packs = packer.finish()
+    packs = packer.flush()
+    packer.finish()
 
     assert places[9:12] == [Place(0, 27 * MIB), Place(1, 0), Place(1, 3 * MIB)]
     assert [packs[number].size_bytes for number in sorted(packs)] == [30 * MIB, 30 * MIB, 15 * MIB]
@@ -43,10 +47,9 @@ def test_a_frame_that_does_not_fit_begins_a_pack() -> None:
 
 def test_packs_leave_while_more_is_added() -> None:
     class Watching(MemorySink):
-        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
-            name = super().put(number, body, blake3=blake3, sha256=sha256)
+        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
+            super().put(number, body, blake3=blake3, sha256=sha256)
             has_left.set()
-            return name
 
     has_left = threading.Event()
     packer = Packer(Watching())
@@ -60,20 +63,19 @@ def test_packs_leave_while_more_is_added() -> None:
 
 def test_three_packs_are_in_memory_and_none_is_overwritten_before_it_has_left() -> None:
     class Watching(MemorySink):
-        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
             buffers.add(id(body.obj))
-            name = super().put(number, body, blake3=blake3, sha256=sha256)
-            assert self.packs[name] == bytes([number]) * PACK_BYTES
-            return name
+            super().put(number, body, blake3=blake3, sha256=sha256)
+            assert self.packs[self.name(number)] == bytes([number]) * PACK_BYTES
 
     buffers = set[int]()
     packer = Packer(Watching())
 
     for number in range(8):
         packer.add(bytes([number]) * PACK_BYTES)
-    packs = packer.finish()
+    packer.finish()
 
-    assert len(packs) == 8
+    assert len(packer.flush()) == 8
     assert len(buffers) <= 3
 
 
@@ -99,10 +101,10 @@ def test_what_the_sink_raises_is_raised_where_more_is_added() -> None:
 
 def test_nobody_waits_for_packs_that_are_abandoned() -> None:
     class Stuck(MemorySink):
-        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
             is_stuck.set()
             go_on.wait()
-            return super().put(number, body, blake3=blake3, sha256=sha256)
+            super().put(number, body, blake3=blake3, sha256=sha256)
 
     def add() -> None:
         with suppress(RuntimeError):

@@ -272,11 +272,11 @@ def test_an_error_of_the_sink_ends_the_save(tmp_path: Path) -> None:
 
 def test_an_interrupted_save_ends_at_once(tmp_path: Path) -> None:
     class Interrupting(MemorySink):
-        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
+        def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
             if number == 0:
                 signal.raise_signal(signal.SIGINT)
             has_ended.wait()
-            return super().put(number, body, blake3=blake3, sha256=sha256)
+            super().put(number, body, blake3=blake3, sha256=sha256)
 
     has_ended = threading.Event()
     root = plant(tmp_path / "root", {b"%d" % n: File(random_bytes(n, 20 * MIB)) for n in range(6)})

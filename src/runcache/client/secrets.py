@@ -88,9 +88,9 @@ class Credentials:
             warn(f"credentials are among the saved files: {named}{more}")
 
 
-def is_suspect(name: bytes) -> bool:
-    """Say whether a file of this name is worth a look."""
-    return name in _NAMES or name.endswith(_SUFFIXES)
+def is_suspect(path: bytes) -> bool:
+    """Say whether a file is worth a look, by its name alone."""
+    return path[path.rfind(b"/") + 1 :] in _NAMES or path.endswith(_SUFFIXES)
 
 
 def _suspicion(path: bytes) -> re.Pattern[bytes] | None:

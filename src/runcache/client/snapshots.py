@@ -34,7 +34,7 @@ from runcache.errors import (
 )
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import Limits
-from runcache.snapshot.manifest import Manifest
+from runcache.snapshot.manifest import Manifest, Stored
 from runcache.snapshot.scan import Choice, shown
 
 AUTO: Final = "auto"
@@ -145,7 +145,7 @@ class Snapshots:
             paths.roots,
             sink=_Sink(self._transport, upload),
             selection=choosing.choose,
-            bases=self._manifests(upload.bases),
+            bases=self._stored(upload.bases),
             index=self._index,
             level=DEFAULT_LEVEL if request.level is None else request.level,
             progress=request.progress,
@@ -162,11 +162,11 @@ class Snapshots:
         choosing.credentials.warn(self._warn)
         return Sent(committed.entry_id, committed.size_bytes, written.new_bytes, written.files)
 
-    def _manifests(self, bases: Sequence[Base]) -> list[Manifest]:
+    def _stored(self, bases: Sequence[Base]) -> list[Stored]:
         found = []
         for base in bases:
             try:
-                found.append(Manifest.decode(_whole(base.blobs[0])))
+                found.append(Stored.decode(_whole(base.blobs[0])))
             except CacheError as exc:
                 # It costs bytes, and nothing else.
                 self._warn(f"the last snapshot cannot be shared with: {exc}")
@@ -180,9 +180,11 @@ class _Sink:
         self._transport = transport
         self._upload = upload
 
-    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
-        self._transport.put_pack(self._upload, number, body, blake3=blake3, sha256=sha256)
+    def name(self, number: int) -> str:
         return f"{self._upload.id}-{number}"
+
+    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
+        self._transport.put_pack(self._upload, number, body, blake3=blake3, sha256=sha256)
 
 
 class _Source:
@@ -248,9 +250,8 @@ class _Choosing:
             if choice is not Choice.TAKE:
                 return choice
         self.has_taken = True
-        if not is_folder:
+        # An empty name is the root itself, which then is a file.
+        if not is_folder and is_suspect(name or self._paths.roots[root]):
             top = self._paths.roots[root]
-            path = top + b"/" + name if name else top
-            if is_suspect(path[path.rfind(b"/") + 1 :]):
-                self.credentials.look(path)
+            self.credentials.look(top + b"/" + name if name else top)
         return Choice.TAKE

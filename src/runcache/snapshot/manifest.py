@@ -60,6 +60,29 @@ class Frames(msgspec.Struct, frozen=True):
     lengths: Sequence[int]
 
 
+class Stored(msgspec.Struct, frozen=True):
+    """What a manifest says of contents alone, for saves that share with them.
+
+    `content_starts` and `contents` are those of `Manifest`.
+    """
+
+    content_starts: Sequence[int]
+    contents: Sequence[int]
+    chunks: Chunks
+    frames: Frames
+    packs: Sequence[Pack]
+
+    @staticmethod
+    def decode(data: bytes | memoryview, limits: Limits | None = None) -> "Stored":
+        """Read of a manifest no more than this, in half the time that all of it takes.
+
+        Raises:
+            BrokenEntry, UnsafeEntry: as `Manifest.decode`, but nobody looks at names.
+        """
+        limits = limits or Limits()
+        return _stored_in(columns.read(data, limit_bytes=limits.manifest_bytes), limits)
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What a snapshot holds, in columns: the n-th of each belongs to the n-th record.
 
@@ -91,20 +114,17 @@ class Manifest(msgspec.Struct, frozen=True):
         """
         limits = limits or Limits()
         found = columns.read(data, limit_bytes=limits.manifest_bytes)
-        packs = _packs_in(found)
-        frames = _frames_in(found, packs)
-        chunks = _chunks_in(found, frames)
+        stored = _stored_in(found, limits)
         root_starts = _starts(numbers(found.root_records, "I"))
         modes, mtimes_ns = numbers(found.modes, "H"), numbers(found.mtimes_ns, "q")
-        steps, lengths = numbers(found.contents, "i"), numbers(found.content_lengths, "I")
-        soundness.check_lengths((modes, mtimes_ns, lengths), "records")
-        soundness.check_counts_of(len(modes), len(steps), limits)
+        content_starts = stored.content_starts
+        soundness.check_lengths((modes, mtimes_ns, content_starts[1:]), "records")
         names = _names_in(found, root_starts, modes)
-        contents, content_starts = columns.from_steps(steps), _starts(lengths)
-        soundness.check_contents(modes, content_starts, contents, len(chunks.digests))
-        reached = _starts([chunks.lengths[chunk] for chunk in contents])
+        soundness.check_owners(modes, content_starts)
+        lengths = stored.chunks.lengths
+        reached = _starts([lengths[chunk] for chunk in stored.contents])
         sizes = [reached[end] - reached[start] for start, end in pairwise(content_starts)]
-        soundness.check_sizes(sizes, sum(frames.sizes), limits)
+        soundness.check_sizes(sizes, sum(stored.frames.sizes), limits)
         links = [number for number, mode in enumerate(modes) if S_ISLNK(mode)]
         targets = texts(found.targets, len(links))
         soundness.check_targets(targets)
@@ -116,10 +136,10 @@ class Manifest(msgspec.Struct, frozen=True):
             sizes,
             dict(zip(links, targets, strict=True)),
             content_starts,
-            contents,
-            chunks,
-            frames,
-            packs,
+            stored.contents,
+            stored.chunks,
+            stored.frames,
+            stored.packs,
         )
 
     def encode(self) -> bytes:
@@ -173,6 +193,17 @@ class Manifest(msgspec.Struct, frozen=True):
                     self.sizes[number],
                     self.targets.get(number),
                 )
+
+
+def _stored_in(found: Columns, limits: Limits) -> Stored:
+    packs = _packs_in(found)
+    frames = _frames_in(found, packs)
+    chunks = _chunks_in(found, frames)
+    steps, lengths = numbers(found.contents, "i"), numbers(found.content_lengths, "I")
+    soundness.check_counts_of(len(lengths), len(steps), limits)
+    contents, content_starts = columns.from_steps(steps), _starts(lengths)
+    soundness.check_contents(content_starts, contents, len(chunks.digests))
+    return Stored(content_starts, contents, chunks, frames, packs)
 
 
 def _packs_in(found: Columns) -> list[Pack]:

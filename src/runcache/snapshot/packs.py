@@ -18,8 +18,12 @@ _IN_FLIGHT: Final = 2
 class PackSink(Protocol):
     """Where the packs of a save go to."""
 
-    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> str:
-        """Keep a pack, and return the name by which the manifest may call it.
+    def name(self, number: int) -> str:
+        """Return by which name the manifest calls a pack, be it there or not."""
+        ...
+
+    def put(self, number: int, body: memoryview, *, blake3: bytes, sha256: bytes) -> None:
+        """Keep a pack.
 
         Numbers count from 0. Several threads call at once, each may wait. `body` is overwritten
         once this returns. What it raises ends the save; another call may be running then.
@@ -99,14 +103,15 @@ class Packer:
             self._used_bytes += len(frame)
             return Place(self._next_number, start)
 
-    def flush(self) -> None:
-        """Hand over the last pack, and wait for nothing."""
+    def flush(self) -> dict[int, Pack]:
+        """Hand over the last pack, and return all of them by number, without waiting for any."""
         with self._lock:
             if self._buffer is not None:
                 self._hand_over(self._buffer)
+            return self._packs
 
-    def finish(self) -> dict[int, Pack]:
-        """Hand over the last pack, wait for all of them, and return them by number.
+    def finish(self) -> None:
+        """Hand over the last pack, and wait for all of them.
 
         Raises:
             whatever the sink has raised.
@@ -118,7 +123,6 @@ class Packer:
                 thread.join()
             self._raise_error()
             self._let_go()
-            return self._packs
 
     def abandon(self) -> None:
         """Put nothing more, and let nobody wait for that; what is being put is put."""
@@ -138,7 +142,9 @@ class Packer:
             self._drafts.put(None)
 
     def _hand_over(self, buffer: bytearray) -> None:
-        self._drafts.put(_Draft(self._next_number, buffer, self._used_bytes))
+        number = self._next_number
+        self._packs[number] = Pack(self._sink.name(number), self._used_bytes)
+        self._drafts.put(_Draft(number, buffer, self._used_bytes))
         self._next_number += 1
         self._buffer, self._used_bytes = None, 0
         if len(self._threads) < _IN_FLIGHT:
@@ -161,13 +167,13 @@ class Packer:
         while (draft := self._drafts.get()) is not None:
             try:
                 if self._error is None:
-                    self._packs[draft.number] = self._put(draft)
+                    self._put(draft)
             except BaseException as exc:  # noqa: BLE001  -- it is raised where frames come from
                 self._error = exc
             self._free.put(draft.buffer if self._error is None else None)
             del draft
 
-    def _put(self, draft: _Draft) -> Pack:
+    def _put(self, draft: _Draft) -> None:
         body = memoryview(draft.buffer)[: draft.size_bytes]
         names = {"blake3": blake3(body).digest(), "sha256": hashlib.sha256(body).digest()}
-        return Pack(self._sink.put(draft.number, body, **names), draft.size_bytes)
+        self._sink.put(draft.number, body, **names)

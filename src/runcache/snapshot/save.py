@@ -16,11 +16,11 @@ from runcache.snapshot.chunking import CUT_ABOVE_BYTES, content_id
 from runcache.snapshot.crew import Crew
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
-from runcache.snapshot.manifest import Manifest, Pack
+from runcache.snapshot.manifest import Pack
 from runcache.snapshot.packs import Packer, PackSink
 from runcache.snapshot.reading import Item, Reading, Task
 from runcache.snapshot.scan import Found, Selection, Stamp, scan
-from runcache.snapshot.sharing import Spot, contents_in, packs_to_leave, spots_in
+from runcache.snapshot.sharing import Base, Spot, contents_in, packs_to_leave, spots_in
 
 DEFAULT_LEVEL: Final = 3
 
@@ -51,7 +51,7 @@ def save(
     *,
     sink: PackSink,
     selection: Selection | None = None,
-    bases: Sequence[Manifest] = (),
+    bases: Sequence[Base] = (),
     index: FileIndex | None = None,
     level: int = DEFAULT_LEVEL,
     progress: Progress | None = None,
@@ -81,17 +81,17 @@ def save(
         if unwanted:
             with reading.crew(threads) as crew:
                 _read_again(items, unwanted, crew)
-        packer.flush()
-        # What the index says of files is true, whatever becomes of the pack that is under way.
+        packs = packer.flush()
         items = [item for item in items if not item.is_gone]
+        # While the last pack is under way; what the index says is true, whatever becomes of that.
+        manifest = assemble(items, reading.spots, packs, root_count=len(roots))
+        data = manifest.encode()
         if index is not None:
             _remember(items, roots, index, started_ns)
-        packs = packer.finish()
+        packer.finish()
     except BaseException:
         packer.abandon()
         raise
-    manifest = assemble(items, reading.spots, packs, root_count=len(roots))
-    data = manifest.encode()
     return Written(
         manifest=data,
         packs=tuple(pack.name for pack in manifest.packs),
@@ -111,7 +111,7 @@ class _Known:
         self,
         roots: Sequence[bytes],
         index: FileIndex | None,
-        bases: Iterable[Manifest],
+        bases: Iterable[Base],
         spots: Mapping[bytes, Spot],
     ) -> None:
         self._spots = spots

@@ -133,13 +133,9 @@ def _below(
 def _listed(name: bytes, path: bytes) -> list[tuple[bytes, bytes]]:
     """Return what is in a folder, the last one first."""
     prefix, folder = name + b"/" if name else b"", path + b"/"
-    names = [
-        (prefix + part, folder + part)
-        for part in os.listdir(path)
-        if not part.startswith(STAGING_PREFIX)
-    ]
-    names.sort(reverse=True)
-    return names
+    parts = os.listdir(path)
+    parts.sort(reverse=True)
+    return [(prefix + part, folder + part) for part in parts if not part.startswith(STAGING_PREFIX)]
 
 
 def shown(path: bytes) -> str:

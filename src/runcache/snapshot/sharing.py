@@ -8,7 +8,7 @@ import msgspec
 
 from runcache.snapshot.chunking import content_id
 from runcache.snapshot.limits import MIB
-from runcache.snapshot.manifest import Manifest, Pack
+from runcache.snapshot.manifest import Manifest, Pack, Stored
 
 SMALL_PACK_BYTES: Final = 4 * MIB
 MAX_SMALL_PACKS: Final = 8
@@ -17,6 +17,9 @@ KEPT_SMALL_PACKS: Final = 4
 # Above so many packs, those are rewritten too that are less than half as long as a new one.
 MANY_PACKS: Final = 64
 HALF_PACK_BYTES: Final = 16 * MIB
+
+Base = Manifest | Stored
+"""What is saved already, and can be shared."""
 
 
 class Frame(msgspec.Struct):
@@ -36,7 +39,7 @@ class Spot(NamedTuple):
     length: int
 
 
-def spots_in(bases: Iterable[Manifest]) -> dict[bytes, Spot]:
+def spots_in(bases: Iterable[Base]) -> dict[bytes, Spot]:
     """Return where the bases have chunks, by digest. The first base that has one counts."""
     known: dict[tuple[Pack, int], Frame] = {}
     spots: dict[bytes, Spot] = {}
@@ -60,13 +63,13 @@ def spots_in(bases: Iterable[Manifest]) -> dict[bytes, Spot]:
     return spots
 
 
-def contents_in(bases: Iterable[Manifest]) -> dict[bytes, tuple[bytes, ...]]:
+def contents_in(bases: Iterable[Base]) -> dict[bytes, tuple[bytes, ...]]:
     """Return the chunks of all files of the bases that have more than one, by content id."""
     contents = {}
     for base in bases:
-        for record, (start, end) in enumerate(pairwise(base.content_starts)):
+        for start, end in pairwise(base.content_starts):
             if end - start > 1:
-                digests = tuple(base.chunks.digests[chunk] for chunk in base.chunks_of(record))
+                digests = tuple(base.chunks.digests[chunk] for chunk in base.contents[start:end])
                 contents[content_id(digests)] = digests
     return contents
 
@@ -110,7 +113,9 @@ def _is_possible(frames: Mapping[int, Sequence[Spot]]) -> bool:
     """Say whether nothing in a pack overlaps."""
     extents = [(start, spots[0].frame.size_bytes) for start, spots in frames.items()]
     return _is_apart(extents) and all(
-        _is_apart([(spot.start, spot.length) for spot in spots]) for spots in frames.values()
+        _is_apart([(spot.start, spot.length) for spot in spots])
+        for spots in frames.values()
+        if len(spots) > 1
     )
 
 

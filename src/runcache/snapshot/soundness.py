@@ -68,15 +68,17 @@ def check_targets(targets: Sequence[bytes]) -> None:
         raise BrokenEntry("the manifest has a link whose target is empty or too long")
 
 
-def check_contents(
-    modes: Sequence[int], starts: Sequence[int], contents: Sequence[int], chunk_count: int
-) -> None:
-    """Check that contents are those of files, and consist of chunks of which none is left over.
+def check_contents(starts: Sequence[int], contents: Sequence[int], chunk_count: int) -> None:
+    """Check that contents consist of chunks of which none is left over.
 
     Of `contents` those from `starts[n]` to `starts[n + 1]` belong to the n-th record.
     """
     if starts[-1] != len(contents) or set(contents) != set(range(chunk_count)):
         raise BrokenEntry("the manifest has a chunk without a file, or a file without its chunk")
+
+
+def check_owners(modes: Sequence[int], starts: Sequence[int]) -> None:
+    """Check that only files have contents, which `check_contents` explains."""
     for mode, (start, end) in zip(modes, pairwise(starts), strict=True):
         if start != end and not S_ISREG(mode):
             raise BrokenEntry("the manifest has contents for something that is no file")
