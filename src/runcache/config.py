@@ -17,6 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from runcache.errors import InvalidSettings
+from runcache.locations import (
+    Bucket,
+    CatalogLocation,
+    PostgresDatabase,
+    SqliteFile,
+    StoreLocation,
+)
 from runcache.retention import Limits
 from runcache.settings import OWN_KEY, PLANNED, PREFIX, SETTINGS, Setting, flag_of, variable_of
 
@@ -35,16 +42,18 @@ _VARIABLES: Final = {variable_of(name): name for name in _NAMES}
 class Settings:
     """All settings of a server, each named as its flag. Sizes are bytes, paths are absolute.
 
-    `store` is the folder of the blobs, `catalog` the file of the facts; `public_url` has no final
-    slash.
+    `public_url` has no final slash.
     """
 
     host: str
     port: int
     data: Path
-    store: Path
-    catalog: Path
+    store: StoreLocation
+    catalog: CatalogLocation
+    direct_transfers: bool
+    read_cache: int | None
     public_url: str | None
+    results_upstream: str | None
     behind_proxy: bool
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     tls_cert: Path | None
@@ -58,7 +67,9 @@ class Settings:
     entry_limit: int | None
     upload_ttl: timedelta
     link_ttl: timedelta
+    drain_after: timedelta
     drain_for: timedelta
+    workers: int
     log_level: str
 
     def __post_init__(self) -> None:
@@ -72,6 +83,17 @@ class Settings:
             raise InvalidSettings(
                 f"refusing to listen on `{self.host}` without encryption",
                 hint="set `tls_cert` and `tls_key`, or `behind_proxy` if a proxy in front encrypts",
+            )
+
+        if self.direct_transfers and not isinstance(self.store, Bucket):
+            raise InvalidSettings(
+                "`direct_transfers` is set, but clients cannot reach a folder past the server",
+                hint="leave it out, or name a store in S3 as `s3://bucket/prefix`",
+            )
+        if self.results_upstream in {self.origin, self.public_url} - {None}:
+            raise InvalidSettings(
+                "`results_upstream` is this server itself",
+                hint="name the results service, such as `https://results-receiver.actions.githubusercontent.com`",
             )
 
     @property
@@ -89,13 +111,15 @@ class Settings:
         return self.signing_key_file == self.data / OWN_KEY
 
     def require_cache(self, *, hint: str) -> None:
-        """Make sure that there is a cache already where these settings lead.
+        """Make sure that there is a cache already where these settings lead, if that is a file.
 
         Raises:
             InvalidSettings: there is none.
         """
-        if not self.catalog.is_file():
-            raise InvalidSettings(f"there is no cache: `{self.catalog}` does not exist", hint=hint)
+        if isinstance(self.catalog, SqliteFile) and not self.catalog.path.is_file():
+            raise InvalidSettings(
+                f"there is no cache: `{self.catalog.path}` does not exist", hint=hint
+            )
 
     def limits(self) -> Limits:
         """Return what decides which entries stay."""
@@ -180,7 +204,18 @@ def _value(row: Setting, given: _Given) -> object:
         raise InvalidSettings(
             f"`{row.name}` ({given.origin}): {_without_passwords(str(exc))}"
         ) from exc
-    return given.base / value.expanduser() if isinstance(value, Path) else value
+    match value:
+        case Path():
+            return given.base / value.expanduser()
+        case SqliteFile(path):
+            return SqliteFile(given.base / path.expanduser())
+        case PostgresDatabase(has_password=True) if given.origin == flag_of(row.name):
+            raise InvalidSettings(
+                f"`{given.origin}` holds a password, which others on this machine could read",
+                hint=f"set `{variable_of(row.name)}`, or `{row.name}` in the file of settings",
+            )
+        case _:
+            return value
 
 
 def _default_of(row: Setting, values: Mapping[str, Any], folder: Path) -> _Given:

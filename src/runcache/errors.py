@@ -25,7 +25,8 @@ CacheError
 │   │   ├── InvalidPattern      a pattern of file names that cannot be
 │   │   ├── ExpressionError     an expression that cannot be read or evaluated
 │   │   ├── InvalidWorkflow     a workflow file that cannot be read
-│   │   └── InvalidPreset       a preset that is unknown, or that `auto` cannot choose
+│   │   ├── InvalidPreset       a preset that is unknown, or that `auto` cannot choose
+│   │   └── InvalidBackup       a folder that is no backup, or not of this cache
 │   ├── EntryExists
 │   ├── PackGone                a commit names a pack that it cannot share
 │   ├── UploadTooLarge
@@ -42,6 +43,7 @@ CacheError
 │   │   ├── BlobMissing
 │   │   └── TokenMissing
 │   ├── Misdirected             a request that is meant for another server
+│   ├── ForwardingLoop          a request for `results_upstream` that leads back to this server
 │   ├── FileUnreadable          a file or folder of the caller that cannot be read
 │   ├── FileUnwritable          a file or folder of the caller that cannot be written
 │   ├── NothingToSave           no file is where the paths lead
@@ -58,6 +60,7 @@ CacheError
 │       └── InterpretersDiffer
 ├── BrokenEntry                 an entry that was found and cannot be restored
 │   └── UnsafeEntry             one that would write where it must not, or too much
+├── BackupDamaged               a backup that is no longer what was written
 ├── PartlyRestored              a restore failed after it had replaced files
 ├── UnexpectedAnswer            what answered a client is not of its protocol
 │   └── ProtocolAbsent          a server without the protocol
@@ -66,6 +69,8 @@ CacheError
     ├── StoreFull
     ├── StoreUnavailable
     ├── CatalogUnavailable
+    ├── UpstreamFailed          `results_upstream` cannot be reached, or breaks off
+    │   └── UpstreamSilent      it does not answer in time
     ├── ServerFailed            a client got such an answer again and again
     └── ServerUnreachable       a client got no answer
         └── ServerUntrusted     the certificate of what answered is not trusted
@@ -317,6 +322,15 @@ class InvalidPreset(InvalidInput):
         self.hint = hint
 
 
+class InvalidBackup(InvalidInput):
+    """A folder that is no backup, that a newer runcache has written, or that is another cache's."""
+
+    def __init__(self, folder: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"`{folder}` {reason}")
+        self.folder = folder
+        self.hint = hint
+
+
 class EntryExists(Refused):
     """An entry with this key and version is already saved, or being saved, in the same scope."""
 
@@ -440,6 +454,16 @@ class Misdirected(Refused):
         self.authority = authority
 
 
+class ForwardingLoop(Refused):
+    """What `results_upstream` names leads back to the server that forwards to it."""
+
+    hint = "name the results service itself in `results_upstream`"
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(f"`{upstream}` leads back to this server")
+        self.upstream = upstream
+
+
 class FileUnreadable(Refused):
     """A file or folder that is to be read, and cannot be."""
 
@@ -525,6 +549,16 @@ class BrokenEntry(CacheError):
 
 class UnsafeEntry(BrokenEntry):
     """An entry that reaches out of the paths that were asked for, or exceeds what is sane."""
+
+
+class BackupDamaged(CacheError):
+    """A backup whose list was changed or cut: nobody knows what else it had."""
+
+    hint = "restore another backup, or an earlier copy of this one"
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"the backup is damaged: `{file}`: {reason}")
+        self.file = file
 
 
 class PartlyRestored(CacheError):
@@ -658,9 +692,30 @@ class StoreFull(Unavailable):
 class StoreUnavailable(Unavailable):
     """The store failed in a way that is not the caller's fault."""
 
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
 
 class CatalogUnavailable(Unavailable):
     """The catalog failed in a way that is not the caller's fault."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UpstreamFailed(Unavailable):
+    """The results service behind this server does not answer, or breaks off."""
+
+    def __init__(self, upstream: str, reason: str) -> None:
+        super().__init__(f"the results service `{upstream}` cannot be reached: {reason}")
+        self.upstream = upstream
+        self.reason = reason
+
+
+class UpstreamSilent(UpstreamFailed):
+    """The results service behind this server did not answer in time."""
 
 
 class ServerFailed(Unavailable):

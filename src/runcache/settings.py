@@ -11,11 +11,11 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import platformdirs
 
-from runcache.errors import InvalidSettings
+from runcache.locations import parse_catalog, parse_store
 from runcache.quantities import parse_duration, parse_size, print_duration, print_size
 
 PREFIX: Final = "RUNCACHE_"
@@ -25,7 +25,6 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 PLANNED: Final[Mapping[str, str]] = {
     "uploads_per_minute": "leave it out: uploads are not limited yet",
     "issuers": "leave it out: only tokens of this server's own key are accepted yet",
-    "direct_transfers": "leave it out: all bytes go through this server yet",
 }
 
 
@@ -95,6 +94,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
+        raise ValueError(f"`{text}` is not a number from 1 to 999")
+    return int(text)
+
+
 def _level(text: str) -> str:
     if text.lower() not in LOG_LEVELS:
         raise ValueError(
@@ -130,31 +135,6 @@ def parse_origin(text: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
-def _store(text: str) -> Path:
-    if text.startswith("s3:"):
-        raise InvalidSettings(
-            "`store` cannot be in S3 yet",
-            hint="leave it out, or name a folder as `file:///srv/runcache`",
-        )
-    folder = unquote(text.removeprefix("file://"))
-    if not text.startswith("file:///") or not folder.strip("/"):
-        raise ValueError(f"`{text}` is not a URL such as `file:///srv/runcache`")
-    return Path(folder)
-
-
-def _catalog(text: str) -> Path:
-    if text.startswith("postgres"):
-        raise InvalidSettings(
-            "`catalog` cannot be in PostgreSQL yet",
-            hint="leave it out, or name a file as `sqlite:////srv/runcache/catalog.sqlite3`",
-        )
-    # As SQLAlchemy has it: three slashes before a relative path, four before an absolute one.
-    file = text.removeprefix("sqlite:///")
-    if file == text or not file.strip("/") or "?" in file or file == ":memory:":
-        raise ValueError(f"`{text}` is not a URL such as `sqlite:////srv/runcache/catalog.sqlite3`")
-    return Path(file)
-
-
 def _duration(*, minimum: str) -> Kind:
     least = parse_duration(minimum)
 
@@ -172,13 +152,14 @@ _PORT: Final = Kind("PORT", _port)
 _FOLDER: Final = Kind("DIR", _path)
 _FILE: Final = Kind("FILE", _path)
 _SECRET: Final = Kind("FILE", _secret_path)
-_STORE: Final = Kind("URL", _store, Path.as_uri)
-_CATALOG: Final = Kind("URL", _catalog, lambda path: f"sqlite:///{path}")
+_STORE: Final = Kind("URL", parse_store, lambda location: location.shown)
+_CATALOG: Final = Kind("URL", parse_catalog, lambda location: location.shown)
 _ORIGIN: Final = Kind("URL", parse_origin)
 _TRUTH: Final = Kind("BOOL", _truth, lambda value: str(value).lower())
 _NETWORKS: Final = Kind("NETWORKS", _networks, lambda value: ",".join(map(str, value)) or "none")
 _SIZE: Final = Kind("SIZE", parse_size, print_size)
 _DURATION: Final = _duration(minimum="1s")
+_COUNT: Final = Kind("N", _count)
 _LEVEL: Final = Kind("LEVEL", _level)
 
 SETTINGS: Final = (
@@ -194,19 +175,37 @@ SETTINGS: Final = (
         "store",
         _STORE,
         lambda data: (data / "blobs").as_uri(),
-        "where blobs are, as file:///DIR (default: in the data folder)",
+        "where blobs are, file:///DIR or s3://BUCKET/PREFIX (default: in the data folder)",
     ),
     Setting(
         "catalog",
         _CATALOG,
         lambda data: f"sqlite:///{data / 'catalog.sqlite3'}",
-        "where facts are, as sqlite:///FILE (default: in the data folder)",
+        "where facts are, sqlite:///FILE or postgresql://HOST/NAME (default: in the data folder)",
+    ),
+    Setting(
+        "direct_transfers",
+        _TRUTH,
+        "false",
+        "whether bytes go straight between clients and the store, which must be S3",
+    ),
+    Setting(
+        "read_cache",
+        _SIZE.or_none(),
+        "none",
+        "how much of what is read often is kept in the data folder, in front of the store",
     ),
     Setting(
         "public_url",
         _ORIGIN.or_none(),
         "none",
         "what clients call this server, if not what their requests say",
+    ),
+    Setting(
+        "results_upstream",
+        _ORIGIN.or_none(),
+        "none",
+        "where requests go that are for the rest of GitHub's results service, artifacts above all",
     ),
     Setting("behind_proxy", _TRUTH, "false", "whether a proxy in front encrypts the traffic"),
     Setting(
@@ -232,7 +231,14 @@ SETTINGS: Final = (
     Setting("upload_ttl", _duration(minimum="1m"), "24h", "how long an upload may take"),
     Setting("link_ttl", _duration(minimum="1m"), "1h", "how long a download link works"),
     Setting(
+        "drain_after",
+        _duration(minimum="0s"),
+        "0s",
+        "how long after SIGTERM everything goes on, for proxies to notice",
+    ),
+    Setting(
         "drain_for", _duration(minimum="0s"), "30s", "how long transfers may go on after SIGTERM"
     ),
+    Setting("workers", _COUNT, "1", "processes that serve on the one port"),
     Setting("log_level", _LEVEL, "info", f"one of {', '.join(LOG_LEVELS)}"),
 )
