@@ -4,14 +4,19 @@ import itertools
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection, insert, select
+
 from runcache.catalog.catalog import Catalog
+from runcache.catalog.connections import Connections
 from runcache.catalog.snapshots import ReceivedBlob
+from runcache.catalog.tables import FACTS
 from runcache.catalog.uploads import NewPart, NewUpload
+from runcache.locations import CatalogLocation, PostgresDatabase
 from runcache.model import Contents, Entry, PackName, Upload
 from runcache.store import layout
+from tests.engines import postgres
 
 NOW: Final = 1_800_000_000_000
 REPOSITORY: Final = "octo/hello"
@@ -82,6 +87,42 @@ async def save(
     await catalog.uploads.set_whole(upload.blob, part(size_bytes), limit_bytes=None, now_ms=now_ms)
     entry = await catalog.uploads.commit(upload, size_bytes=size_bytes, now_ms=now_ms)
     return entry, upload.blob
+
+
+async def save_many(
+    catalog: Catalog, location: CatalogLocation, count: int
+) -> list[tuple[Entry, str]]:
+    """Save so many entries, all but the first by copying its rows; return what `save` does."""
+    first, blob = await save(catalog, "key-0")
+    copies = (
+        (
+            "blobs (id, name, repository_id, size_bytes, created_at)"
+            " SELECT 1000 + x, 'blob-' || x, repository_id, size_bytes, created_at"
+        ),
+        (
+            "entries (id, repository_id, scope, key, version, size_bytes, created_at,"
+            " last_accessed_at, family) SELECT 1000 + x, repository_id, scope, 'key-' || x,"
+            " version, size_bytes, created_at, last_accessed_at, family"
+        ),
+    )
+    for copy in copies:
+        query(
+            location,
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"  # noqa: S608
+            f" INSERT INTO {copy} FROM n, {copy.partition(' ')[0]} WHERE id < 1000",
+            count - 1,
+        )
+    query(
+        location,
+        "INSERT INTO entry_blobs (entry_id, position, blob_id)"
+        " SELECT id, 0, id FROM entries WHERE id > 1000",
+    )
+    await catalog.repositories.miscounted(repair=True)
+    more = await catalog.entries.newest(first.repository, [first.scope], "", limit=count)
+    return [
+        (entry, blob if entry == first else f"blob-{entry.key.removeprefix('key-')}")
+        for entry in reversed(more)
+    ]
 
 
 async def reserve_snapshot(
@@ -157,7 +198,19 @@ async def save_snapshot(
     return await commit_snapshot(catalog, upload, *own, *shared, readable=[scope], now_ms=now_ms)
 
 
-def query(file: Path, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+def query(
+    location: CatalogLocation, statement: str, *parameters: object
+) -> list[tuple[object, ...]]:
     """Run a statement of the test's own, past the catalog."""
-    with closing(sqlite3.connect(file, timeout=10)) as connection, connection:
+    if isinstance(location, PostgresDatabase):
+        return postgres.query(location.url, statement, *parameters)
+    with closing(sqlite3.connect(location.path, timeout=10)) as connection, connection:
         return connection.execute(statement, parameters).fetchall()
+
+
+def add_fact(connection: Connection, name: str) -> object:
+    return connection.execute(insert(FACTS).values(name=name, value=""))
+
+
+async def known_facts(connections: Connections) -> set[str]:
+    return await connections.read(lambda c: set(c.scalars(select(FACTS.c.name))))

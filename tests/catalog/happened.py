@@ -1,10 +1,10 @@
 """Events in a catalog: lookups that are written down, and what is told of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from runcache.catalog.catalog import Catalog
+from runcache.locations import CatalogLocation
 from runcache.records import EventKind, Families, NewLookup, Removal
 from runcache.retention import Reason
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, VERSION, query
@@ -47,9 +47,9 @@ async def told(catalog: Catalog, **conditions: object) -> list[tuple[EventKind, 
     return [(event.kind, event.key) for event in events]
 
 
-def fill(file: Path, count: int, kind: str = "miss", at: int = NOW) -> None:
+def fill(location: CatalogLocation, count: int, kind: str = "miss", at: int = NOW) -> None:
     query(
-        file,
+        location,
         "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)"
         " INSERT INTO events (at, kind, repository_id, ref, key, version)"
         " SELECT ?, ?, 1, ?, 'filling', 'v' FROM numbers",

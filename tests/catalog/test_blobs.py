@@ -5,15 +5,15 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.errors import BlobMissing
+from runcache.locations import CatalogLocation
 from runcache.model import Blob, Part, Span
 from tests.catalog.facts import (
     FOREVER,
@@ -46,35 +46,51 @@ async def parts_of(catalog: Catalog, blob: str, span: Span) -> list[Part]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Catalog]]:
-    file: Path = tmp_path_factory.mktemp("blobs") / "catalog.sqlite3"
+def running(shared_location: CatalogLocation) -> Iterator[tuple[asyncio.Runner, Catalog]]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield runner, runner.run(stack.enter_async_context(open_catalog(file)))
+        yield runner, runner.run(stack.enter_async_context(open_catalog(shared_location)))
         runner.run(stack.aclose())
 
 
-@given(
-    sizes=st.lists(st.sampled_from([0, 0, 1, 2, 3]), min_size=1, max_size=12),
-    ends=st.tuples(st.integers(0, 36), st.integers(0, 36)),
-    seed=st.integers(0, 9),
-)
 def test_a_span_is_answered_with_the_parts_that_hold_its_bytes(
-    running: tuple[asyncio.Runner, Catalog], sizes: list[int], ends: tuple[int, int], seed: int
+    running: tuple[asyncio.Runner, Catalog], examples: settings
 ) -> None:
-    runner, catalog = running
-    start, end = sorted(min(end, sum(sizes)) for end in ends)
-    blob = runner.run(save_blocks(catalog, sizes, seed=seed))
+    @examples
+    @given(
+        sizes=st.lists(st.sampled_from([0, 0, 1, 2, 3]), min_size=1, max_size=12),
+        ends=st.tuples(st.integers(0, 36), st.integers(0, 36)),
+        seed=st.integers(0, 9),
+    )
+    def check(sizes: list[int], ends: tuple[int, int], seed: int) -> None:
+        runner, catalog = running
+        start, end = sorted(min(end, sum(sizes)) for end in ends)
+        blob = runner.run(save_blocks(catalog, sizes, seed=seed))
 
-    parts = runner.run(parts_of(catalog, blob, Span(start, end)))
+        parts = runner.run(parts_of(catalog, blob, Span(start, end)))
 
-    starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    holding = [
-        (at, size)
-        for at, size in zip(starts, sizes, strict=True)
-        if start < end and at < end and at + size > start
-    ]
-    assert [(part.start, part.size_bytes) for part in parts] == holding
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        holding = [
+            (at, size)
+            for at, size in zip(starts, sizes, strict=True)
+            if start < end and at < end and at + size > start
+        ]
+        assert [(part.start, part.size_bytes) for part in parts] == holding
+
+    check()
+
+
+async def test_committed_blobs_are_found_by_name_and_added_up(catalog: Catalog) -> None:
+    assert await catalog.blobs.committed_totals() == (0, 0)
+    blobs = [await save_blocks(catalog, sizes) for sizes in ([1, 2], [4])]
+    pending = await reserve(catalog, "not-committed")
+
+    found = await catalog.blobs.committed_named(blobs[0])
+
+    assert found is not None
+    assert (found.name, found.size_bytes) == (blobs[0], 3)
+    assert await catalog.blobs.committed_named(pending.blob) is None
+    assert await catalog.blobs.committed_totals() == (2, 7)
 
 
 async def test_a_blob_of_many_parts_comes_in_pages(catalog: Catalog) -> None:
@@ -141,18 +157,18 @@ async def test_a_blob_that_was_held_before_it_was_doomed_is_held_still(catalog: 
 
 
 async def test_removed_blobs_take_their_parts_along_and_only_doomed_ones_are(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     gone, gone_blob = await save(catalog, "gone", size_bytes=30)
     _, kept_blob = await save(catalog, "kept")
     await catalog.entries.forget([gone.id], now_ms=NOW, link_ms=0)
-    ids = [int(str(row[0])) for row in query(file, "SELECT id FROM blobs")]
+    ids = [int(str(row[0])) for row in query(location, "SELECT id FROM blobs")]
     doomed_bytes = await catalog.blobs.doomed_bytes()
 
     await catalog.blobs.remove(ids)
 
     assert await catalog.blobs.known([gone_blob, kept_blob]) == {kept_blob}
-    assert query(file, "SELECT count(*) FROM parts") == [(1,)]
+    assert query(location, "SELECT count(*) FROM parts") == [(1,)]
     assert (doomed_bytes, await catalog.blobs.doomed_bytes()) == (30, 0)
 
 

@@ -1,14 +1,12 @@
 """Entries: what is found, in which order they go, and what becomes of their bytes."""
 
-import asyncio
-from pathlib import Path
-
 import pytest
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import BATCH, BLOBS_AT_ONCE, Access
 from runcache.catalog.references import GRACE_MS
 from runcache.catalog.uploads import NewPart
+from runcache.locations import CatalogLocation
 from runcache.matching import keys_of, walk
 from runcache.model import Entry, EntryBlob, PackName, Usage
 from runcache.retention import EntryUse
@@ -22,6 +20,7 @@ from tests.catalog.facts import (
     reserve,
     reserve_snapshot,
     save,
+    save_many,
     save_snapshot,
 )
 
@@ -140,8 +139,10 @@ async def test_forgetting_again_counts_nothing(catalog: Catalog) -> None:
     assert await catalog.repositories.usage(REPOSITORY) == Usage(REPOSITORY, 1, other.size_bytes)
 
 
-async def test_more_than_one_batch_can_be_forgotten_at_once(catalog: Catalog) -> None:
-    saved = await asyncio.gather(*(save(catalog, f"key-{number}") for number in range(BATCH + 1)))
+async def test_more_than_one_batch_can_be_forgotten_at_once(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
+    saved = await save_many(catalog, location, BATCH + 1)
 
     ids = [entry.id for entry, _ in saved]
     assert await catalog.entries.forget(ids, now_ms=NOW, link_ms=0) == BATCH + 1
@@ -283,8 +284,10 @@ async def test_links_given_to_a_base_keep_its_bytes_and_are_no_access(catalog: C
     assert await doomed_at(catalog, NOW + 1000 + HOUR_MS + GRACE_MS) == [blob]
 
 
-async def test_many_links_are_written_down_at_once(catalog: Catalog) -> None:
-    saved = await asyncio.gather(*(save(catalog, f"key-{number}") for number in range(BATCH + 1)))
+async def test_many_links_are_written_down_at_once(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
+    saved = await save_many(catalog, location, BATCH + 1)
     gone, gone_blob = saved[0]
     await catalog.entries.forget([gone.id], now_ms=NOW, link_ms=0)
 
@@ -299,15 +302,20 @@ async def test_many_links_are_written_down_at_once(catalog: Catalog) -> None:
 
 
 async def test_retention_looks_at_fewer_entries_if_they_have_many_blobs(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     entries = [await save_snapshot(catalog, f"key-{number}", 1) for number in range(4)]
     query(
-        file,
-        "WITH RECURSIVE n(x) AS (SELECT 2 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
-        " INSERT INTO entry_blobs (entry_id, position, blob_id)"
-        " SELECT id, x, 1 FROM n JOIN entries ON id < 4",
+        location,
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
+        " INSERT INTO blobs (name, repository_id, created_at) SELECT 'more ' || x, 1, 0 FROM n",
         BLOBS_AT_ONCE // 2,
+    )
+    query(
+        location,
+        "INSERT INTO entry_blobs (entry_id, position, blob_id)"
+        " SELECT entries.id, blobs.id, blobs.id FROM entries"
+        " JOIN blobs ON entries.id < 4 AND blobs.name LIKE 'more %'",
     )
 
     pages: list[list[EntryUse]] = []
@@ -321,7 +329,7 @@ async def test_retention_looks_at_fewer_entries_if_they_have_many_blobs(
 
 
 async def test_all_that_have_a_damaged_blob_are_forgotten_and_nobody_holds_it(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     first = await save_snapshot(catalog, "first", 10)
     await save_snapshot(catalog, "second", 20, shared=[PackName(first.id, 0)])
@@ -335,7 +343,7 @@ async def test_all_that_have_a_damaged_blob_are_forgotten_and_nobody_holds_it(
     assert await catalog.entries.forget_holders(damaged, now_ms=NOW) == 0
 
     assert await catalog.entries.newest(REPOSITORY, [MAIN], "", limit=9) == [other]
-    assert query(file, "SELECT count(*) FROM holds") == [(1,)]
+    assert query(location, "SELECT count(*) FROM holds") == [(1,)]
 
 
 async def test_after_an_unclean_stop_an_entry_is_trusted_when_all_its_blobs_are(

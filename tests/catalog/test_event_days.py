@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,7 +15,8 @@ from hypothesis import strategies as st
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.event_days import DAY_MS
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
+from runcache.locations import CatalogLocation
 from runcache.records import LOOKUPS, OTHERS, Day, Event, EventKind, FamilyRate, HitRate, family_of
 from tests.catalog.facts import NOW, REPOSITORY, query, save
 from tests.catalog.happened import EVICTED, OTHER, lookup, write
@@ -85,7 +85,9 @@ async def test_growth_is_what_was_saved_less_what_is_gone(catalog: Catalog) -> N
     assert await catalog.event_days.growth([OTHER], days=7, now_ms=NOW) == {OTHER: 1}
 
 
-async def test_made_up_families_do_not_fill_the_catalog(catalog: Catalog, file: Path) -> None:
+async def test_made_up_families_do_not_fill_the_catalog(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     letters = random.Random(17)
     keys = ["".join(letters.choices("ghijkl", k=9)) for _ in range(700)]
     await write(catalog, *(lookup(key) for key in keys))
@@ -94,39 +96,42 @@ async def test_made_up_families_do_not_fill_the_catalog(catalog: Catalog, file: 
 
     assert sum(rate.misses for rate in rates) == 700
     assert rates[0].family == OTHERS
-    assert query(file, "SELECT count(*) FROM event_days") == [(501,)]
+    assert query(location, "SELECT count(*) FROM event_days") == [(501,)]
 
 
-@settings(max_examples=50)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([*LOOKUPS[:2], EventKind.SAVED, EventKind.EVICTED]),
-            st.integers(0, 3),
-            st.integers(0, 3),
-        ),
-        max_size=20,
-    )
-)
 def test_the_sums_of_days_are_those_of_the_events(
-    runner: asyncio.Runner, open_file: Catalog, happened: list[Happened]
+    runner: asyncio.Runner, open_file: Catalog, examples: settings
 ) -> None:
-    repository = f"octo/{next(_numbers)}"
-
-    runner.run(make_happen(open_file, repository, happened))
-
-    events, days, rates = runner.run(told_of(open_file, repository))
-    assert len(events) == sum(1 + (kind is EventKind.EVICTED) for kind, _, _ in happened)
-    assert days == [
-        replace(
-            sums_by_hand([event for event in events if event.at // DAY_MS == day]),
-            date=date(1970, 1, 1) + timedelta(days=day),
+    @examples
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([*LOOKUPS[:2], EventKind.SAVED, EventKind.EVICTED]),
+                st.integers(0, 3),
+                st.integers(0, 3),
+            ),
+            max_size=20,
         )
-        for day in range(NOW // DAY_MS - 3, NOW // DAY_MS + 1)
-    ]
-    assert {rate.family: rate.hits + rate.misses for rate in rates} == Counter(
-        family_of(event.key) for event in events if event.kind in LOOKUPS
     )
+    def check(happened: list[Happened]) -> None:
+        repository = f"octo/{next(_numbers)}"
+
+        runner.run(make_happen(open_file, repository, happened))
+
+        events, days, rates = runner.run(told_of(open_file, repository))
+        assert len(events) == sum(1 + (kind is EventKind.EVICTED) for kind, _, _ in happened)
+        assert days == [
+            replace(
+                sums_by_hand([event for event in events if event.at // DAY_MS == day]),
+                date=date(1970, 1, 1) + timedelta(days=day),
+            )
+            for day in range(NOW // DAY_MS - 3, NOW // DAY_MS + 1)
+        ]
+        assert {rate.family: rate.hits + rate.misses for rate in rates} == Counter(
+            family_of(event.key) for event in events if event.kind in LOOKUPS
+        )
+
+    check()
 
 
 @pytest.fixture(scope="module")
@@ -136,11 +141,9 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="module")
-def open_file(
-    runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Catalog]:
+def open_file(runner: asyncio.Runner, shared_location: CatalogLocation) -> Iterator[Catalog]:
     """Return one catalog for all examples, each of which has a repository of its own."""
-    opened = open_catalog(tmp_path_factory.mktemp("sums") / "catalog.sqlite3")
+    opened = open_catalog(shared_location)
     yield runner.run(opened.__aenter__())
     runner.run(opened.__aexit__(None, None, None))
 

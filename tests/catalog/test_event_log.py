@@ -3,12 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.event_days import DAY_MS
+from runcache.locations import CatalogLocation
 from runcache.records import EventKind, Removal
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, query, save, save_snapshot
 from tests.catalog.happened import EVICTED, fill, lookup, told, write
@@ -99,13 +99,15 @@ class TestTrimming:
         assert Counter(kind for kind, _ in kept) == {EventKind.SAVED: 10, EventKind.MISS: 8}
         assert kept[-1] == (EventKind.SAVED, "saved-10")
 
-    async def test_many_go_in_several_steps(self, catalog: Catalog, file: Path) -> None:
+    async def test_many_go_in_several_steps(
+        self, catalog: Catalog, location: CatalogLocation
+    ) -> None:
         await save(catalog, "saved")
-        await asyncio.to_thread(fill, file, 12_000)
+        await asyncio.to_thread(fill, location, 12_000)
 
         await catalog.event_log.trim(before_ms=0, kept=1000)
 
-        assert query(file, "SELECT count(*), min(id) FROM events") == [(1000, 1)]
+        assert query(location, "SELECT count(*), min(id) FROM events") == [(1000, 1)]
 
     async def test_what_is_old_goes(self, catalog: Catalog) -> None:
         await save(catalog, "old", now_ms=NOW - 2)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.events import ALIKE_AT_ONCE, SCANNED_AT_ONCE
 from runcache.catalog.tables import IS_CHANGE
+from runcache.locations import CatalogLocation
 from runcache.records import CHANGES, Event, EventKind, Removal
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, VERSION, query, save
 from tests.catalog.happened import EVICTED, OTHER, fill, lookup, write
@@ -67,10 +67,12 @@ async def test_events_are_chosen(catalog: Catalog) -> None:
     assert await keys(before_id=ids[1]) == ["pip-3", "npm_2", "npm-1"]
 
 
-async def test_rare_events_are_found_among_many(catalog: Catalog, file: Path) -> None:
+async def test_rare_events_are_found_among_many(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     await write(catalog, lookup("rare", is_hit=True), lookup("rarer", repository=OTHER))
     entry, _ = await save(catalog, "saved")
-    await asyncio.to_thread(fill, file, 2 * SCANNED_AT_ONCE + 17)
+    await asyncio.to_thread(fill, location, 2 * SCANNED_AT_ONCE + 17)
     await write(catalog, lookup("last"))
 
     for repositories in (None, [REPOSITORY], [REPOSITORY, OTHER]):
@@ -117,10 +119,12 @@ async def test_removals_of_keys_that_begin_alike_are_found(catalog: Catalog) -> 
     assert await catalog.events.removals_alike("no/such", ["npm-1"], refs=None) == []
 
 
-async def test_of_many_removals_alike_only_some_are_read(catalog: Catalog, file: Path) -> None:
+async def test_of_many_removals_alike_only_some_are_read(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     entry, _ = await save(catalog, "filling-1")
     await catalog.entries.forget([entry.id], EVICTED, now_ms=NOW, link_ms=0)
-    fill(file, 3 * ALIKE_AT_ONCE, kind="evicted")
+    fill(location, 3 * ALIKE_AT_ONCE, kind="evicted")
 
     events = await catalog.events.removals_alike(REPOSITORY, ["filling"], refs=None)
 
@@ -141,11 +145,12 @@ async def test_of_many_removals_alike_only_some_are_read(catalog: Catalog, file:
     ],
 )
 @pytest.mark.usefixtures("catalog")
-def test_questions_take_an_index(file: Path, statement: str, index: str) -> None:
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
+def test_questions_take_an_index(location: CatalogLocation, statement: str, index: str) -> None:
     changes = ", ".join(f"'{kind.value}'" for kind in CHANGES)
 
     question = ["EXPLAIN QUERY PLAN SELECT * FROM events WHERE", statement.format(changes=changes)]
-    plan = query(file, " ".join(question))
+    plan = query(location, " ".join(question))
 
     said = " ".join(str(row[-1]) for row in plan)
     assert index in said

@@ -19,7 +19,7 @@ from runcache.catalog import selecting
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import Access
 from runcache.catalog.migrate import upgrade
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.listing import (
     FamilyUsage,
     Order,
@@ -29,6 +29,7 @@ from runcache.listing import (
     SortBy,
     Unreachable,
 )
+from runcache.locations import CatalogLocation, SqliteFile
 from runcache.model import Entry
 from runcache.records import DELETED, family_of
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, query, save, save_snapshot
@@ -166,13 +167,14 @@ def test_pages_together_are_the_whole_sorted_list_while_entries_come_and_go(
     data: st.DataObject,
 ) -> None:
     with TemporaryDirectory() as folder:
-        asyncio.run(walk_while_entries_come_and_go(Path(folder), data))
+        location = SqliteFile(Path(folder) / "catalog.sqlite3")
+        asyncio.run(walk_while_entries_come_and_go(location, data))
 
 
-async def walk_while_entries_come_and_go(folder: Path, data: st.DataObject) -> None:
+async def walk_while_entries_come_and_go(location: CatalogLocation, data: st.DataObject) -> None:
     selection, order = data.draw(SELECTIONS), data.draw(st.sampled_from(ORDERS))
     limit = data.draw(st.integers(1, 3))
-    async with open_catalog(folder / "catalog.sqlite3") as catalog:
+    async with open_catalog(location) as catalog:
         present = [await save_drawn(catalog, data) for _ in range(data.draw(st.integers(0, 9)))]
         always = set(present)
         seen: list[Entry] = []
@@ -283,7 +285,9 @@ async def test_sums_follow_what_comes_and_goes(catalog: Catalog) -> None:
     assert await catalog.repositories.miscounted(repair=False) == []
 
 
-async def test_wrong_sums_are_found_and_corrected(catalog: Catalog, file: Path) -> None:
+async def test_wrong_sums_are_found_and_corrected(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     await save(catalog, "npm", size_bytes=5)
     await save(catalog, "pip", size_bytes=7)
     for wrong in (
@@ -291,7 +295,7 @@ async def test_wrong_sums_are_found_and_corrected(catalog: Catalog, file: Path) 
         "DELETE FROM tallies WHERE family = 'pip'",
         "INSERT INTO tallies VALUES (1, 'x', 'y', 'z', 1, 1)",
     ):
-        query(file, wrong)
+        query(location, wrong)
 
         assert await catalog.repositories.miscounted(repair=True) == [REPOSITORY]
         assert await catalog.repositories.miscounted(repair=False) == []

@@ -7,18 +7,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import Answer
-from runcache.catalog.lookup import NEWEST_FIRST, find_statement, prefix_end
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.lookup import NEWEST_FIRST, prefix_end, written_out
+from runcache.catalog.opening import open_catalog
+from runcache.locations import CatalogLocation
 from runcache.matching import keys_of, walk
 from runcache.model import Entry
 from tests.catalog.facts import MAIN, NOW, VERSION, query, save
@@ -60,11 +60,10 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    file = tmp_path_factory.mktemp("lookup") / "catalog.sqlite3"
+def running(shared_location: CatalogLocation) -> Iterator[Running]:
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield Running(runner, runner.run(stack.enter_async_context(open_catalog(file))))
+        yield Running(runner, runner.run(stack.enter_async_context(open_catalog(shared_location))))
         runner.run(stack.aclose())
 
 
@@ -94,32 +93,35 @@ scopes = st.sampled_from([FEATURE, MAIN, "refs/heads/Main"])
 versions = st.sampled_from(["v1", "v2"])
 
 
-@given(
-    saved=st.lists(
-        st.tuples(scopes, versions, keys, st.integers(0, 3)),
-        max_size=10,
-        unique_by=lambda row: row[:3],
-    ),
-    searched=st.lists(scopes, min_size=1, unique=True),
-    asked=st.lists(keys, min_size=1, max_size=4),
-    wanted=st.lists(versions, min_size=1, unique=True),
-)
-def test_a_lookup_finds_what_the_documents_say(
-    running: Running,
-    saved: list[tuple[str, str, str, int]],
-    searched: list[str],
-    asked: list[str],
-    wanted: list[str],
-) -> None:
-    repository = next(_names)
-    entries = [
-        running.save(key, repository, scope=scope, version=of, now_ms=NOW + age)
-        for scope, of, key, age in saved
-    ]
+def test_a_lookup_finds_what_the_documents_say(running: Running, examples: settings) -> None:
+    @examples
+    @given(
+        saved=st.lists(
+            st.tuples(scopes, versions, keys, st.integers(0, 3)),
+            max_size=10,
+            unique_by=lambda row: row[:3],
+        ),
+        searched=st.lists(scopes, min_size=1, unique=True),
+        asked=st.lists(keys, min_size=1, max_size=4),
+        wanted=st.lists(versions, min_size=1, unique=True),
+    )
+    def check(
+        saved: list[tuple[str, str, str, int]],
+        searched: list[str],
+        asked: list[str],
+        wanted: list[str],
+    ) -> None:
+        repository = next(_names)
+        entries = [
+            running.save(key, repository, scope=scope, version=of, now_ms=NOW + age)
+            for scope, of, key, age in saved
+        ]
 
-    found = running.find(repository, searched, asked, *wanted)
+        found = running.find(repository, searched, asked, *wanted)
 
-    assert (found.entry if found else None) == expected(entries, searched, asked, wanted)
+        assert (found.entry if found else None) == expected(entries, searched, asked, wanted)
+
+    check()
 
 
 @given(prefix=keys, text=keys)
@@ -213,13 +215,16 @@ def test_keys_of_the_greatest_length_are_found(running: Running) -> None:
         assert found.entry == entry
 
 
-async def test_a_lookup_reads_no_table_but_through_an_index(catalog: Catalog, file: Path) -> None:
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
+async def test_a_lookup_reads_no_table_but_through_an_index(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     await save(catalog, "key-1")
-    statement, parameters = find_statement(walk([FEATURE, MAIN], keys_of("key-", ["k"])), VERSIONS)
+    statement, parameters = written_out(walk([FEATURE, MAIN], keys_of("key-", ["k"])), VERSIONS)
     bound = statement.statement.params(**parameters, repository=1)
     compiled = bound.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
 
-    plan = [str(row[3]) for row in query(file, f"EXPLAIN QUERY PLAN {compiled}")]
+    plan = [str(row[3]) for row in query(location, f"EXPLAIN QUERY PLAN {compiled}")]
 
     # The newest of a scope, a few dozen, are a table without a name.
     assert not [step for step in plan if re.match(r"SCAN (?!anon)", step)]

@@ -1,6 +1,5 @@
 """What is near a lookup, and that finding it never takes long."""
 
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -8,6 +7,7 @@ from sqlalchemy.dialects import sqlite
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.near import AROUND, FOUND, WINDOW, Neighbourhood, Questions
+from runcache.locations import CatalogLocation
 from tests.catalog.facts import MAIN, NOW, REPOSITORY, query, reserve, save
 
 FEATURE: Final = "refs/heads/feature"
@@ -78,9 +78,9 @@ async def test_nothing_is_near_in_another_repository(catalog: Catalog) -> None:
     assert keys_in(await near(catalog, "npm-1", repository="octo/other")) == ["gradle-8"]
 
 
-async def test_of_many_only_some_are_read(catalog: Catalog, file: Path) -> None:
+async def test_of_many_only_some_are_read(catalog: Catalog, location: CatalogLocation) -> None:
     entry, _ = await save(catalog, "npm-1", scope=PULL)
-    multiply(file, entry.id, 3 * WINDOW)
+    multiply(location, entry.id, 3 * WINDOW)
 
     found = await near(catalog, "npm-1", "npm-")
     hidden = await near(catalog, "npm-1", "npm-", only_scopes=True)
@@ -90,7 +90,8 @@ async def test_of_many_only_some_are_read(catalog: Catalog, file: Path) -> None:
 
 
 @pytest.mark.usefixtures("catalog")
-async def test_no_question_reads_more_than_an_index_gives(file: Path) -> None:
+@pytest.mark.parametrize("location", ["sqlite"], indirect=True)
+async def test_no_question_reads_more_than_an_index_gives(location: CatalogLocation) -> None:
     questions = Questions(1, ["npm-1", "npm-"], ["NPM-1"], [FEATURE, MAIN])
 
     for only_scopes in (False, True):
@@ -98,17 +99,17 @@ async def test_no_question_reads_more_than_an_index_gives(file: Path) -> None:
             compiled = statement.compile(
                 dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
             )
-            plan = [str(row[-1]) for row in query(file, f"EXPLAIN QUERY PLAN {compiled}")]
+            plan = [str(row[-1]) for row in query(location, f"EXPLAIN QUERY PLAN {compiled}")]
             searches = [step for step in plan if "entries" in step]
             assert len(searches) == 2, plan
             assert all(step.startswith("SEARCH entries USING") for step in searches), plan
             assert not any("TEMP B-TREE" in step for step in plan), plan
 
 
-def multiply(file: Path, entry_id: int, count: int) -> None:
+def multiply(location: CatalogLocation, entry_id: int, count: int) -> None:
     """Copy an entry under keys that begin like its own."""
     query(
-        file,
+        location,
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO entries (id, repository_id, scope, key, version, size_bytes, created_at,"
         " last_accessed_at, family) SELECT id + i, repository_id, scope, key || '-' || i, version,"

@@ -1,9 +1,8 @@
 """Who saved what, as far as it was said."""
 
-from pathlib import Path
-
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.uploads import NewUpload
+from runcache.locations import CatalogLocation
 from runcache.model import Inputs
 from runcache.store import layout
 from tests.catalog.facts import (
@@ -68,7 +67,9 @@ async def test_nothing_needs_to_be_known(catalog: Catalog) -> None:
     ]
 
 
-async def test_the_origin_goes_with_the_entry_or_the_upload(catalog: Catalog, file: Path) -> None:
+async def test_the_origin_goes_with_the_entry_or_the_upload(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     entry_id = await reserved(catalog)
     upload = await reserve(catalog, "other")
 
@@ -76,4 +77,4 @@ async def test_the_origin_goes_with_the_entry_or_the_upload(catalog: Catalog, fi
     await catalog.uploads.void(upload, now_ms=NOW)
 
     assert await catalog.origins.get(entry_id) is None
-    assert query(file, "SELECT count(*) FROM origins") == [(0,)]
+    assert query(location, "SELECT count(*) FROM origins") == [(0,)]

@@ -5,15 +5,15 @@ import itertools
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.errors import PackGone
+from runcache.locations import CatalogLocation
 from runcache.model import PackName, Upload, Usage
 from tests.catalog.facts import (
     FOREVER,
@@ -74,21 +74,21 @@ async def test_what_an_upload_has_received_goes_with_it(catalog: Catalog) -> Non
 
 
 async def test_an_entry_that_fails_to_be_inserted_changes_nothing(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     first = await save_snapshot(catalog, "first", 10)
     upload, _ = await reserve_snapshot(catalog, "second", bases=None)
     await catalog.entries.forget([first.id], now_ms=NOW, link_ms=0)
     # As if another job had been first, past every look.
     await save(catalog, "taken")
-    query(file, "UPDATE uploads SET key = 'taken'")
+    query(location, "UPDATE uploads SET key = 'taken'")
 
     with pytest.raises(Exception, match="already exists"):
         await commit_snapshot(catalog, upload, PackName(first.id, 0))
 
     assert await usage(catalog) == (1, 10)
     assert await catalog.repositories.miscounted(repair=False) == []
-    assert query(file, "SELECT count(*) FROM holds") == [(2,)]
+    assert query(location, "SELECT count(*) FROM holds") == [(2,)]
 
 
 @dataclass
@@ -151,7 +151,7 @@ class World:
         doomed = self.runner.run(self.catalog.blobs.doomed(now_ms=FOREVER, limit=999))
         self.runner.run(self.catalog.blobs.remove([blob.id for blob in doomed]))
 
-    def check(self, file: Path) -> None:
+    def check(self, location: CatalogLocation) -> None:
         held: set[object] = set().union(*self.entries.values())
         kept_for_uploads: set[object] = set()
         for _, received, bases in self.uploads.values():
@@ -162,7 +162,7 @@ class World:
         assert self.runner.run(self.catalog.repositories.miscounted(repair=False)) == []
         doomed = self.runner.run(self.catalog.blobs.doomed(now_ms=FOREVER, limit=999))
         mine = "repository_id = (SELECT id FROM repositories WHERE name = ?)"
-        rows = query(file, f"SELECT name FROM blobs WHERE {mine}", self.repository)  # noqa: S608
+        rows = query(location, f"SELECT name FROM blobs WHERE {mine}", self.repository)  # noqa: S608
         kept = {str(row[0]) for row in rows} - {blob.name for blob in doomed}
         assert len(kept) == len(held | kept_for_uploads) + len(self.uploads)
 
@@ -171,30 +171,34 @@ class World:
 class Opened:
     runner: asyncio.Runner
     catalog: Catalog
-    file: Path
+    location: CatalogLocation
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+def opened(shared_location: CatalogLocation) -> Iterator[Opened]:
     """Return a catalog in a loop that stands still between two calls."""
-    file = tmp_path_factory.mktemp("references") / "catalog.sqlite3"
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        yield Opened(runner, runner.run(stack.enter_async_context(open_catalog(file))), file)
+        catalog = runner.run(stack.enter_async_context(open_catalog(shared_location)))
+        yield Opened(runner, catalog, shared_location)
         runner.run(stack.aclose())
 
 
 _names = (f"octo/{number}" for number in itertools.count())
 
 
-@given(data=st.data())
 def test_whatever_comes_and_goes_bytes_are_kept_and_counted_rightly(
-    opened: Opened, data: st.DataObject
+    opened: Opened, examples: settings
 ) -> None:
-    world = World(opened.runner, opened.catalog, next(_names))
-    for _ in range(data.draw(st.integers(1, 20), label="steps")):
-        step(world, data)
-        world.check(opened.file)
+    @examples
+    @given(data=st.data())
+    def check(data: st.DataObject) -> None:
+        world = World(opened.runner, opened.catalog, next(_names))
+        for _ in range(data.draw(st.integers(1, 20), label="steps")):
+            step(world, data)
+            world.check(opened.location)
+
+    check()
 
 
 def step(world: World, data: st.DataObject) -> None:

@@ -1,7 +1,5 @@
 """Snapshots in the making, without any bytes."""
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
@@ -15,6 +13,7 @@ from runcache.errors import (
     UploadGone,
     UploadTooLarge,
 )
+from runcache.locations import CatalogLocation
 from runcache.model import MAX_PACKS, PackName
 from runcache.store import layout
 from tests.catalog.facts import (
@@ -76,10 +75,12 @@ async def test_a_part_that_makes_the_upload_too_large_changes_nothing(catalog: C
     assert (await commit_snapshot(catalog, upload, pack)).size_bytes == 11
 
 
-async def test_an_upload_has_so_many_packs_and_no_more(catalog: Catalog, file: Path) -> None:
+async def test_an_upload_has_so_many_packs_and_no_more(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     upload, _ = await reserve_snapshot(catalog)
     pack = await receive_pack(catalog, upload, 0, 1)
-    query(file, "UPDATE uploads SET block_count = ?", MAX_PACKS)
+    query(location, "UPDATE uploads SET block_count = ?", MAX_PACKS)
 
     with pytest.raises(TooManyPacks):
         await receive_pack(catalog, upload, 1, 1)
@@ -134,12 +135,14 @@ async def test_a_commit_makes_an_entry_with_digests_of_all_blobs(catalog: Catalo
     assert {(blob.blake3, blob.sha256) for blob in committed} == {(b"3" * 32, b"2" * 32)}
 
 
-async def test_thousands_of_packs_can_be_committed_and_shared(catalog: Catalog, file: Path) -> None:
+async def test_thousands_of_packs_can_be_committed_and_shared(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     upload, _ = await reserve_snapshot(catalog, "first")
     await receive_pack(catalog, upload, 0, 1)
     # Received one by one they would take a minute.
     query(
-        file,
+        location,
         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
         " INSERT INTO blobs (name, repository_id, created_at, upload_id, number)"
         " SELECT 'pack ' || x, 1, 0, ?, x FROM n",
@@ -147,7 +150,7 @@ async def test_thousands_of_packs_can_be_committed_and_shared(catalog: Catalog, 
         upload.id,
     )
     query(
-        file,
+        location,
         "INSERT INTO parts (blob_id, block_id, name, size_bytes, position, start)"
         " SELECT id, '', 'part', 1, 0, 0 FROM blobs WHERE number > 0",
     )
@@ -166,11 +169,13 @@ async def test_thousands_of_packs_can_be_committed_and_shared(catalog: Catalog, 
     assert (await catalog.repositories.usage(REPOSITORY)).size_bytes == 0
 
 
-async def test_the_database_itself_refuses_a_second_entry(catalog: Catalog, file: Path) -> None:
+async def test_the_database_itself_refuses_a_second_entry(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     await save(catalog, "key")
     upload, _ = await reserve_snapshot(catalog, "other")
     await receive_manifest(catalog, upload)
-    query(file, "UPDATE uploads SET key = 'key'")
+    query(location, "UPDATE uploads SET key = 'key'")
 
     with pytest.raises(EntryExists):
         await catalog.snapshots.commit(

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -16,6 +15,7 @@ from runcache.errors import (
     UploadGone,
     UploadTooLarge,
 )
+from runcache.locations import CatalogLocation
 from runcache.model import MAX_BLOCKS, Part, Span, Upload
 from tests.catalog.facts import (
     FOREVER,
@@ -114,12 +114,14 @@ async def test_a_saved_key_cannot_be_reserved(catalog: Catalog) -> None:
     assert (await reserve(catalog, "key")).id > entry.id
 
 
-async def test_the_database_itself_refuses_a_second_entry(catalog: Catalog, file: Path) -> None:
+async def test_the_database_itself_refuses_a_second_entry(
+    catalog: Catalog, location: CatalogLocation
+) -> None:
     # An upload that slipped past every look at what is saved.
     _, _ = await save(catalog, "key")
     upload = await reserve(catalog, "other")
     await catalog.uploads.set_whole(upload.blob, part(3), limit_bytes=None, now_ms=NOW)
-    query(file, "UPDATE uploads SET key = 'key'")
+    query(location, "UPDATE uploads SET key = 'key'")
 
     with pytest.raises(EntryExists):
         await catalog.uploads.commit(replace(upload, key="key"), size_bytes=3, now_ms=NOW)
@@ -245,10 +247,10 @@ async def test_a_list_with_an_unknown_block_changes_nothing(catalog: Catalog) ->
 
 
 async def test_an_upload_takes_as_many_blocks_as_the_protocol_allows(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     upload = await reserve(catalog)
-    query(file, "UPDATE uploads SET block_count = ?", MAX_BLOCKS - 1)
+    query(location, "UPDATE uploads SET block_count = ?", MAX_BLOCKS - 1)
 
     async def add(block: NewPart) -> None:
         await catalog.uploads.add_block(upload.blob, block, limit_bytes=None, now_ms=NOW)
@@ -277,15 +279,15 @@ async def test_the_limit_counts_all_blocks_and_a_replaced_one_once(catalog: Cata
 
 
 async def test_fifty_thousand_blocks_are_ordered_committed_and_read(
-    catalog: Catalog, file: Path
+    catalog: Catalog, location: CatalogLocation
 ) -> None:
     upload = await reserve(catalog)
-    (blob_id,) = query(file, "SELECT id FROM blobs")[0]
+    (blob_id,) = query(location, "SELECT id FROM blobs")[0]
     query(
-        file,
+        location,
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49999)"
         " INSERT INTO parts (blob_id, block_id, name, size_bytes)"
-        " SELECT ?, printf('%05d', i), printf('%016x', i), 7 FROM n",
+        " SELECT ?, substr(CAST(100000 + i AS text), 2), 'part ' || i, 7 FROM n",
         blob_id,
     )
     ids = [f"{number:05}" for number in reversed(range(MAX_BLOCKS))]
@@ -296,7 +298,7 @@ async def test_fifty_thousand_blocks_are_ordered_committed_and_read(
         parts = await parts_of(catalog, upload, entry.size_bytes)
 
     assert [part.start for part in parts] == [7 * number for number in range(MAX_BLOCKS)]
-    assert parts[0].name == f"{MAX_BLOCKS - 1:016x}"
+    assert parts[0].name == f"part {MAX_BLOCKS - 1}"
 
 
 async def test_a_void_upload_frees_its_key_and_dooms_its_bytes(catalog: Catalog) -> None:

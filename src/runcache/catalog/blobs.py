@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, select, update
 
 from runcache.catalog.connections import Connections
 from runcache.catalog.prepared import Prepared
@@ -39,6 +39,15 @@ class DoomedBlob:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob that may have bytes in the store, and what they must hash to if that is known."""
+
+    id: int
+    name: str
+    sha256: bytes | None
+
+
 class Blobs:
     """Bytes in the store, as the catalog knows them."""
 
@@ -47,11 +56,11 @@ class Blobs:
 
     async def get(self, name: str) -> Blob | None:
         """Return a committed blob: also a doomed one, but none whose bytes are suspect."""
-        rows = await self._connections.read(lambda c: _GET.rows(c, {"blob": name}))
+        rows = await self._connections.look_up(lambda c: _GET.rows(c, {"blob": name}))
         if not rows:
             return None
-        *columns, is_pack = rows[0]
-        return Blob(*[*columns, bool(is_pack)])
+        *columns, is_pack, part = rows[0]
+        return Blob(*[*columns, bool(is_pack), part])
 
     async def parts(self, name: str, span: Span) -> AsyncIterator[list[Part]]:
         """Yield the parts that hold bytes of `span`, in order, in lists of bounded size.
@@ -90,6 +99,27 @@ class Blobs:
         )
         return await self._connections.read(lambda c: set(c.scalars(statement)))
 
+    async def stored(self, *, after_id: int = 0, limit: int) -> list[StoredBlob]:
+        """Return the next blobs of all, those of uploads and doomed ones too, by their ids."""
+        # A digest that was announced is none of bytes that have not all come.
+        digest = case((BLOBS.c.size_bytes.is_not(None), BLOBS.c.sha256))
+        statement = select(BLOBS.c.id, BLOBS.c.name, digest).where(BLOBS.c.id > after_id)
+        statement = statement.order_by(BLOBS.c.id).limit(limit)
+        rows = await self._connections.read_long(lambda c: c.execute(statement).all())
+        return [StoredBlob(*row) for row in rows]
+
+    async def all_parts(self, name: str) -> list[Part]:
+        """Return all parts of a blob, at most 50 000: in order, those behind that have no place."""
+        columns = (PARTS.c.name, func.coalesce(PARTS.c.start, 0), PARTS.c.size_bytes)
+        statement = (
+            select(*columns)
+            .join(BLOBS, BLOBS.c.id == PARTS.c.blob_id)
+            .where(BLOBS.c.name == name)
+            .order_by(PARTS.c.start.is_(None), PARTS.c.start, PARTS.c.position)
+        )
+        rows = await self._connections.read_long(lambda c: c.execute(statement).all())
+        return [Part(*row) for row in rows]
+
     async def known(self, names: Sequence[str]) -> set[str]:
         """Return those of `names` that are blobs."""
         statement = select(BLOBS.c.name).where(BLOBS.c.name.in_(names))
@@ -113,6 +143,18 @@ class Blobs:
         """Return the next committed blobs in order of their ids: a page of a walk over all."""
         statement = _committed().where(BLOBS.c.id > after_id)
         return await self._committed(statement.order_by(BLOBS.c.id).limit(limit))
+
+    async def committed_totals(self) -> tuple[int, int]:
+        """Return how many committed blobs there are, and their bytes."""
+        totals = select(func.count(), func.coalesce(func.sum(BLOBS.c.size_bytes), 0))
+        statement = totals.where(*_COMMITTED)
+        count, size_bytes = await self._connections.read(lambda c: c.execute(statement).one())
+        return int(count), int(size_bytes)
+
+    async def committed_named(self, name: str) -> CommittedBlob | None:
+        """Return the committed blob of this name, `None` if there is none."""
+        found = await self._committed(_committed().where(BLOBS.c.name == name))
+        return found[0] if found else None
 
     async def of_entry(self, entry_id: int) -> list[CommittedBlob]:
         """Return the blobs of an entry, none if there is no such entry."""
@@ -208,7 +250,7 @@ class Blobs:
 
     async def _page(self, name: str, start: int, end: int) -> list[Part]:
         values = {"blob": name, "from": start, "to": end}
-        rows = await self._connections.read(lambda c: _PAGE.rows(c, values))
+        rows = await self._connections.look_up(lambda c: _PAGE.rows(c, values))
         return [Part(*row) for row in rows]
 
 
@@ -231,18 +273,33 @@ def pack_parts(connection: Connection, entry_id: int) -> dict[str, list[Part]]:
 
 def _committed() -> Select[Any]:
     columns = (BLOBS.c.id, BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.blake3, BLOBS.c.sha256)
-    return select(*columns).where(BLOBS.c.size_bytes.is_not(None), BLOBS.c.doomed_at.is_(None))
+    return select(*columns).where(*_COMMITTED)
 
 
+_COMMITTED: Final = (BLOBS.c.size_bytes.is_not(None), BLOBS.c.doomed_at.is_(None))
 _HELD: Final = select(HOLDS.c.upload_id).where(HOLDS.c.blob_id == BLOBS.c.id).exists()
 _SUSPECT: Final = (
     select(ENTRIES.c.id)
     .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
     .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.is_suspect.is_(True))
 )
+_WHOLE: Final = (
+    select(PARTS.c.name)
+    .where(
+        PARTS.c.blob_id == BLOBS.c.id,
+        PARTS.c.start == 0,
+        PARTS.c.size_bytes == BLOBS.c.size_bytes,
+    )
+    .limit(1)
+    .scalar_subquery()
+)
 _GET: Final = Prepared(
     select(
-        BLOBS.c.name, BLOBS.c.size_bytes, BLOBS.c.created_at, BLOBS.c.upload_id.is_not(None)
+        BLOBS.c.name,
+        BLOBS.c.size_bytes,
+        BLOBS.c.created_at,
+        BLOBS.c.upload_id.is_not(None),
+        _WHOLE,
     ).where(
         BLOBS.c.name == bindparam("blob"),
         BLOBS.c.size_bytes.is_not(None),

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Dialect, Table
 
 # A power of two, so that a few shapes of statements are enough; SQLite takes 32 766 parameters.
 _ROWS_AT_MOST: Final = 256
-_PLACEHOLDERS: Final = {"qmark": "?", "format": "%s", "pyformat": "%s"}
 
 
 def insert_rows(
@@ -37,7 +36,9 @@ def insert_rows(
 @lru_cache(maxsize=64)
 def _statement(dialect: Dialect, table: Table, columns: tuple[str, ...], count: int) -> str:
     # By hand, since SQLAlchemy takes seconds for so many parameters.
+    width = len(columns)
     names = ", ".join(map(dialect.identifier_preparer.quote, columns))
-    row = ", ".join([_PLACEHOLDERS[dialect.paramstyle]] * len(columns))
-    rows = ", ".join([f"({row})"] * count)
+    is_numbered = dialect.paramstyle == "numeric_dollar"
+    places = [f"${number}" if is_numbered else "?" for number in range(1, count * width + 1)]
+    rows = ", ".join(f"({', '.join(places[i : i + width])})" for i in range(0, len(places), width))
     return f"INSERT INTO {table.name} ({names}) VALUES {rows}"  # noqa: S608  -- of our own words

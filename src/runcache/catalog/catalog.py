@@ -2,16 +2,18 @@
 
 `entries`, `uploads`, `blobs` and `tokens` have the statements of their tables, `snapshots` those of
 uploads that become snapshots, `listing` those of lists of entries and `limits` those of the limits
-that are set. `events`, `event_log`, `event_days` and `origins` have those of records, and `near`
-those about what is around a lookup. This class holds them together.
+that are set. `events`, `event_log`, `event_days` and `origins` have those of records, `near`
+those about what is around a lookup, `exports` and `imports` those of backups; `promises` and
+`copies` are about bytes that do not pass a server. This class holds them together.
 """
 
 import secrets
+import time
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import BigInteger, Connection, cast, delete, extract, func, select
 
 from runcache.catalog.blobs import Blobs
 from runcache.catalog.connections import Connections
@@ -28,8 +30,14 @@ from runcache.catalog.tokens import Tokens
 from runcache.catalog.uploads import Uploads
 
 if TYPE_CHECKING:
+    from runcache.catalog.copies import Copies
+    from runcache.catalog.exports import Exports
+    from runcache.catalog.imports import Imports
     from runcache.catalog.listing import Listing
     from runcache.catalog.near import Near
+    from runcache.catalog.promises import Promises
+
+_ENGINE_TIME: Final = extract("epoch", func.clock_timestamp())
 
 
 class Catalog:
@@ -41,6 +49,7 @@ class Catalog:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._ahead_ms = 0
         self.repositories = Repositories(connections)
         self.entries = Entries(connections, self.repositories)
         self.uploads = Uploads(connections, self.repositories)
@@ -67,9 +76,58 @@ class Catalog:
 
         return Near(self._connections, self.repositories)
 
+    @cached_property
+    def promises(self) -> "Promises":
+        """The statements about what clients put into the store themselves."""
+        from runcache.catalog.promises import Promises  # noqa: PLC0415  -- direct transfers alone
+
+        return Promises(self._connections)
+
+    @cached_property
+    def copies(self) -> "Copies":
+        """The statements about what the store composes."""
+        from runcache.catalog.copies import Copies  # noqa: PLC0415  -- as above
+
+        return Copies(self._connections)
+
+    @cached_property
+    def exports(self) -> "Exports":
+        """The statements that read everything for a backup."""
+        from runcache.catalog.exports import Exports  # noqa: PLC0415  -- as above
+
+        return Exports(self._connections)
+
+    @cached_property
+    def imports(self) -> "Imports":
+        """The statements that bring a backup back."""
+        from runcache.catalog.imports import Imports  # noqa: PLC0415  -- as above
+
+        return Imports(self._connections, self.repositories)
+
     def exclusively(self, name: str, *, wait: bool = False) -> AbstractAsyncContextManager[bool]:
         """See `Connections.exclusively`."""
         return self._connections.exclusively(name, wait=wait)
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since 1970, by the clock that all replicas share.
+
+        That of this machine, corrected as `set_clock` found it.
+        """
+        return time.time_ns() // 1_000_000 + self._ahead_ms
+
+    async def set_clock(self) -> None:
+        """Ask the engine what time it is; one in this process has no other clock."""
+
+        def work(connection: Connection) -> int | None:
+            if connection.dialect.name == "sqlite":
+                return None
+            return connection.scalar(select(cast(_ENGINE_TIME * 1000, BigInteger)))
+
+        before = time.time_ns()
+        engine_ms = await self._connections.read(work)
+        if engine_ms is not None:
+            # As if it had answered halfway.
+            self._ahead_ms = engine_ms - (before + time.time_ns()) // 2_000_000
 
     async def identity(self) -> str:
         """Return what tells this catalog from all others: 32 hexadecimal characters."""
@@ -83,6 +141,11 @@ class Catalog:
             return made
 
         return await self._connections.write(work)
+
+    async def fact(self, name: str) -> str | None:
+        """Return what was recorded under `name`."""
+        statement = select(FACTS.c.value).where(FACTS.c.name == name)
+        return await self._connections.read(lambda c: c.scalar(statement))
 
     async def exchange_fact(self, name: str, value: str) -> str | None:
         """Record that `name` is now `value`, and return what it was."""

@@ -20,6 +20,16 @@ class Connections(Protocol):
     of what it did is there afterwards, or nothing and its exception is raised.
     """
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which reads and for which a client waits: soon, or not at all.
+
+        Each of its statements may see a state of its own.
+
+        Raises:
+            CatalogUnavailable: the engine failed, or took longer than a second.
+        """
+        ...
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which changes nothing, on one consistent state.
 

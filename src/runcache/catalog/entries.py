@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_,
 
 from runcache.catalog.blobs import first_parts, pack_parts, packs_of
 from runcache.catalog.connections import Connections
-from runcache.catalog.lookup import entries_with_blob, find_statement, prefix_end
+from runcache.catalog.lookup import entries_with_blob, find_row, prefix_end
 from runcache.catalog.references import GRACE_MS, drop_entries
 from runcache.catalog.repositories import Repositories
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, HOLDS, REPOSITORIES
@@ -79,12 +79,10 @@ class Entries:
             repository_id = self._repositories.id_of(connection, repository)
             if repository_id is None:
                 return None
-            # A walk of a new shape takes 90 ms to put together: not in the loop.
-            statement, parameters = find_statement(steps, versions)
-            rows = statement.rows(connection, {**parameters, "repository": repository_id})
-            if not rows:
+            row = find_row(connection, repository_id, steps, versions)
+            if row is None:
                 return None
-            *columns, is_snapshot, blob_id, blob, blob_bytes = rows[0]
+            *columns, is_snapshot, blob_id, blob, blob_bytes = row
             entry = Entry(*[*columns, bool(is_snapshot)])
             first = EntryBlob(blob, blob_bytes)
             parts = {} if blob in whole else {blob: first_parts(connection, blob_id)}
@@ -95,7 +93,9 @@ class Entries:
                 parts |= pack_parts(connection, entry.id)
             return Answer(entry, (first, *packs), parts)
 
-        return await self._connections.read(work)
+        # The packs must be those of the entry: one state.
+        run = self._connections.read if every_blob else self._connections.look_up
+        return await run(work)
 
     async def get(self, entry_id: int) -> Entry | None:
         """Return an entry by its id."""

@@ -137,7 +137,11 @@ def _restores(connection: Connection, restored: Sequence[tuple[int, str]]) -> li
     for start in range(0, len(names), BATCH):
         rows = connection.execute(
             select(BLOBS.c.name.label("blob"), ENTRIES)
-            .join(ENTRY_BLOBS, ENTRY_BLOBS.c.blob_id == BLOBS.c.id)
+            .join(
+                ENTRY_BLOBS,
+                # A link may lead to what was composed since.
+                ENTRY_BLOBS.c.blob_id == func.coalesce(BLOBS.c.composed_into, BLOBS.c.id),
+            )
             .join(ENTRIES, ENTRIES.c.id == ENTRY_BLOBS.c.entry_id)
             .where(BLOBS.c.name.in_(names[start : start + BATCH]), ENTRY_BLOBS.c.position == 0)
         )

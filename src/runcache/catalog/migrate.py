@@ -7,8 +7,11 @@ from sqlalchemy import Connection, inspect
 
 from runcache.errors import CatalogUnavailable
 
-HEAD: Final = "0004"
+HEAD: Final = "0006"
 """The newest revision among the migrations."""
+
+# Any number that nothing else locks.
+_MIGRATING: Final = 7310577365314
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 
@@ -20,9 +23,17 @@ def upgrade(connection: Connection) -> None:
         CatalogUnavailable: the schema is of a newer runcache.
     """
     with connection.begin():
+        if connection.dialect.name == "postgresql":
+            # SQLite's writers wait for each other by themselves.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         present = _revision(connection)
         if present != HEAD:
             _migrate(connection, present)
+
+
+def is_current(connection: Connection) -> bool:
+    """Say whether no migration is missing."""
+    return _revision(connection) == HEAD
 
 
 def _revision(connection: Connection) -> str | None:
@@ -45,6 +56,6 @@ def _migrate(connection: Connection, present: str | None) -> None:
     except CommandError as exc:
         message = (
             f"the catalog has schema `{present}`, which this version of runcache does not know:"
-            " upgrade runcache, or name another data folder"
+            " upgrade runcache, or name another catalog"
         )
         raise CatalogUnavailable(message) from exc

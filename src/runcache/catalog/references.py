@@ -3,10 +3,11 @@
 Everything here happens within a transaction of somebody else's.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, select, update
 
 from runcache.catalog.event_log import record_removal, record_save
 from runcache.catalog.origins import drop_origins, saver_of
@@ -93,13 +94,13 @@ def drop_entries(
             ENTRIES.c.version,
             ENTRIES.c.family,
             ENTRIES.c.size_bytes,
-            ENTRIES.c.last_accessed_at,
         ).where(ENTRIES.c.id.in_(ids))
     ).all()
-    for row in dropped:
-        # A lease of a running transfer may already reach further.
-        keep_until(connection, row.id, until=max(row.last_accessed_at + link_ms, now_ms) + GRACE_MS)
     theirs = BLOBS.c.id.in_(select(ENTRY_BLOBS.c.blob_id).where(ENTRY_BLOBS.c.entry_id.in_(ids)))
+    until = _links_end(ids, now_ms=now_ms, link_ms=link_ms)
+    # A lease of a running transfer may already reach further.
+    is_longer = func.coalesce(BLOBS.c.kept_until, 0) < until
+    connection.execute(update(BLOBS).where(theirs, is_longer).values(kept_until=until))
     unheld = theirs & BLOBS.c.doomed_at.is_(None) & ~_held_by_others(ids)
     freed = connection.execute(
         select(BLOBS.c.repository_id, func.sum(BLOBS.c.size_bytes))
@@ -109,8 +110,8 @@ def drop_entries(
     connection.execute(update(BLOBS).where(unheld).values(doomed_at=now_ms))
     connection.execute(delete(ENTRY_BLOBS).where(ENTRY_BLOBS.c.entry_id.in_(ids)))
     connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(ids)))
-    for row in dropped:
-        _count(connection, row.repository_id, entries=-1, size_bytes=0)
+    for repository_id, count in Counter(row.repository_id for row in dropped).items():
+        _count(connection, repository_id, entries=-count, size_bytes=0)
     for repository_id, size_bytes in freed:
         _count(connection, repository_id, entries=0, size_bytes=-(size_bytes or 0))
     count_dropped(connection, dropped)
@@ -119,22 +120,24 @@ def drop_entries(
     return len(dropped)
 
 
-def keep_until(connection: Connection, entry_id: int, *, until: int) -> None:
-    """Keep the blobs of an entry at least until then, even if they are doomed meanwhile."""
-    theirs = select(ENTRY_BLOBS.c.blob_id).where(ENTRY_BLOBS.c.entry_id == entry_id)
-    connection.execute(
-        update(BLOBS)
-        .where(BLOBS.c.id.in_(theirs), func.coalesce(BLOBS.c.kept_until, 0) < until)
-        .values(kept_until=until)
-    )
-
-
 def drop_upload(connection: Connection, upload: Row[Any], *, now_ms: int) -> None:
     """Drop a row of `uploads` with its holds; what was received may go, as no link leads there."""
     connection.execute(delete(UPLOADS).where(UPLOADS.c.id == upload.id))
     drop_origins(connection, [upload.id])
     received = (BLOBS.c.id == upload.blob_id) | (BLOBS.c.upload_id == upload.id)
     connection.execute(update(BLOBS).where(received).values(doomed_at=now_ms, kept_until=now_ms))
+
+
+def _links_end(ids: Sequence[int], *, now_ms: int, link_ms: int) -> ColumnElement[int]:
+    """Return when the last link to a blob ends that one of these entries may have given."""
+    last_accessed_at = (
+        select(func.max(ENTRIES.c.last_accessed_at))
+        .join(ENTRY_BLOBS, ENTRY_BLOBS.c.entry_id == ENTRIES.c.id)
+        .where(ENTRY_BLOBS.c.blob_id == BLOBS.c.id, ENTRIES.c.id.in_(ids))
+        .scalar_subquery()
+    )
+    end = last_accessed_at + link_ms
+    return case((end > now_ms, end), else_=now_ms) + GRACE_MS
 
 
 def _held_by_others(ids: Sequence[int]) -> ColumnElement[bool]:

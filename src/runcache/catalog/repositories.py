@@ -126,7 +126,8 @@ class Repositories:
                 tallies.count_anew(connection)
             return names
 
-        return await (self._connections.write(correct) if repair else self._connections.read(find))
+        run = self._connections.write if repair else self._connections.read_long
+        return await run(correct if repair else find)
 
     def id_of(self, connection: Connection, name: str) -> int | None:
         """Return the id of a repository within a transaction, or `None`."""

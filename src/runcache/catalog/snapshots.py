@@ -38,6 +38,7 @@ from runcache.errors import (
     ManifestMissing,
     PackGone,
     TooManyPacks,
+    UploadGone,
     UploadTooLarge,
 )
 from runcache.model import MAX_PACKS, Contents, Entry, PackName, Upload
@@ -137,7 +138,9 @@ class Snapshots:
 
         def work(connection: Connection) -> list[str]:
             row = live_upload(connection, UPLOADS.c.id == upload.id, now_ms=now_ms)
-            blob_id = connection.scalars(select(BLOBS.c.id).where(BLOBS.c.name == blob)).one()
+            blob_id = connection.scalar(select(BLOBS.c.id).where(BLOBS.c.name == blob))
+            if blob_id is None:  # another one was received as the same, and this one is gone
+                raise UploadGone
             replaced, replaced_bytes = replace_parts(connection, blob_id, received.part)
             received_bytes = row.received_bytes + received.part.size_bytes - replaced_bytes
             if limit_bytes is not None and received_bytes > limit_bytes:
@@ -145,7 +148,8 @@ class Snapshots:
             connection.execute(
                 update(BLOBS)
                 .where(BLOBS.c.id == blob_id)
-                .values(blake3=received.blake3, sha256=received.sha256)
+                # What was there before may have been proven.
+                .values(blake3=received.blake3, sha256=received.sha256, durable_at=None)
             )
             connection.execute(
                 update(UPLOADS)

@@ -20,7 +20,6 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
-from runcache.catalog.catalog import Catalog
 from runcache.catalog.connections import Duplicate
 from runcache.catalog.migrate import upgrade
 from runcache.errors import CatalogUnavailable
@@ -29,21 +28,8 @@ from runcache.threads import WorkerThreads
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 10
+_ASK_EVERY_SECONDS: Final = 0.1
 _DUPLICATE: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"})
-
-
-@asynccontextmanager
-async def open_catalog(path: Path) -> AsyncIterator[Catalog]:
-    """Open the catalog at `path`, made or brought up to date first, and close it on the way out.
-
-    Raises:
-        CatalogUnavailable: it cannot be opened, or a newer runcache has written it.
-    """
-    connections = await SqliteConnections.open(path)
-    try:
-        yield Catalog(connections)
-    finally:
-        await connections.close()
 
 
 class SqliteConnections:
@@ -79,6 +65,10 @@ class SqliteConnections:
         self._long_reader.end()
         self._writer.end()
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        """See `Connections.look_up`; the file answers as soon as it can."""
+        return await self.read(work)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.read`."""
         assert self._read_connection is not None  # noqa: S101  -- open() has run
@@ -95,7 +85,11 @@ class SqliteConnections:
     @asynccontextmanager
     async def exclusively(self, name: str, *, wait: bool = False) -> AsyncIterator[bool]:
         """See `Connections.exclusively`; a file beside the catalog is locked."""
-        lock = await asyncio.to_thread(self._lock_file, name, wait=wait)
+        # A thread that waits would keep this process from ending.
+        while (  # noqa: ASYNC110  -- no other process says that it is done
+            lock := await asyncio.to_thread(self._lock_file, name)
+        ) is None and wait:
+            await asyncio.sleep(_ASK_EVERY_SECONDS)
         try:
             yield lock is not None
         finally:
@@ -123,10 +117,10 @@ class SqliteConnections:
         with _sqlite_errors():
             self._read_connection = _engine(self._path).connect()
 
-    def _lock_file(self, name: str, *, wait: bool) -> int | None:
+    def _lock_file(self, name: str) -> int | None:
         lock = os.open(self._path.with_suffix(f".{name}-lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
             return None

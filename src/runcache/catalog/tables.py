@@ -14,7 +14,8 @@ position 0, and behind it packs: blobs that have the id of the upload they came 
 Entries may share packs. Blobs have a size once an entry referred to them.
 
 A blob that no entry and no upload of its own refers to is doomed: its bytes stay until
-`kept_until`, and as long as a running upload holds them for the sake of a base.
+`kept_until`, and as long as a running upload holds them for the sake of a base. One whose bytes
+somebody else puts into the store is doomed from its beginning (`catalog/promises.py`).
 """
 
 from typing import Final
@@ -75,6 +76,8 @@ BLOBS: Final = Table(
     Column("durable_at", BigInteger),
     Column("doomed_at", BigInteger),
     Column("kept_until", BigInteger),
+    # The blob that took this one's place with the same bytes. No reference: that one may be gone.
+    Column("composed_into", BigInteger),
     sqlite_autoincrement=True,
 )
 Index(
@@ -110,6 +113,9 @@ PARTS: Final = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_parts_order", PARTS.c.blob_id, PARTS.c.start, PARTS.c.position)
+# Blobs of several parts: a row for each. The engine must read the same words to take the index.
+IS_SECOND: Final = text("position = 1")
+Index("ix_parts_second", PARTS.c.blob_id, sqlite_where=IS_SECOND, postgresql_where=IS_SECOND)
 
 ENTRIES: Final = Table(
     "entries",
@@ -311,6 +317,19 @@ LIMITS: Final = Table(
     Column("unused_for_ms", BigInteger),
     Column("changed_at", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
+)
+
+# What one replica does at a time (see `catalog/leases.py`).
+LEASES: Final = Table(
+    "leases",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    # For people: host and process.
+    Column("holder", Text, nullable=False),
+    # Which holding this is: the next one has the next number.
+    Column("number", BigInteger, nullable=False),
+    # By the clock of the database.
+    Column("expires_at", BigInteger, nullable=False),
 )
 
 FACTS: Final = Table(

@@ -33,7 +33,7 @@ class Tokens:
     async def find(self, digest: str) -> ApiToken | None:
         """Return the token with this digest, be it expired or revoked."""
         statement = select(API_TOKENS).where(API_TOKENS.c.digest == digest)
-        row = await self._connections.read(lambda c: c.execute(statement).one_or_none())
+        row = await self._connections.look_up(lambda c: c.execute(statement).one_or_none())
         return None if row is None else _token_of(row)
 
     async def all(self) -> list[ApiToken]:
