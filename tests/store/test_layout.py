@@ -46,3 +46,26 @@ def test_no_text_leads_out_of_the_store(text: str) -> None:
 def test_what_is_no_name_is_missing(name: str) -> None:
     with pytest.raises(BlobMissing):
         layout.blob_path(name)
+
+
+def test_the_path_of_a_part_tells_which_one_it_is() -> None:
+    blob, part = layout.new_blob_name(), layout.new_part_name()
+
+    assert layout.part_at(layout.part_path(blob, part).as_posix()) == (blob, part)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        layout.CATALOG_ID,
+        f"{'0' * 32}/{'a' * 16}",
+        f"ff/{'0' * 32}/{'a' * 16}",
+        f"00/{'0' * 32}/",
+        f"00/{'0' * 32}/{'a' * 16}/",
+        f"00/{'0' * 32}/notes",
+        f"x/00/{'0' * 32}/{'a' * 16}",
+    ],
+)
+def test_another_path_is_none_of_a_part(path: str) -> None:
+    assert layout.part_at(path) is None

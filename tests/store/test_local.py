@@ -175,7 +175,7 @@ class StoreMachine(RuleBasedStateMachine):
         incoming, stack = self.open.pop(place)
         written = self.written.pop(place, None)
         if is_kept:
-            incoming.hand_over()
+            self.loop.run(incoming.hand_over())
             # One whose blob was deleted in between has no name any more.
             if written is not None:
                 self.whole[place] = written
@@ -221,3 +221,22 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+async def test_a_reader_that_is_cancelled_while_the_file_is_opened_leaves_it_closed(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    part = await put(store, BLOB, PART, b"data")
+    first = asyncio.create_task(anext(store.read(BLOB, part, 0, 4)))
+    await asyncio.sleep(0)
+
+    first.cancel()
+    await asyncio.wait([first])
+
+    assert first.cancelled()
+    assert open_files_below(tmp_path) == []
+
+
+def open_files_below(folder: Path) -> list[Path]:
+    opened = (link.resolve() for link in Path("/proc/self/fd").iterdir())
+    return [path for path in opened if path.is_relative_to(folder)]

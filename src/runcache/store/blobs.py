@@ -1,10 +1,24 @@
 """The contract of a store: blobs made of parts, which are written once and never change."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import BinaryIO, Protocol
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeAlias
 
 from runcache.model import Part
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """`count` bytes of an open file, from `offset`."""
+
+    file: BinaryIO
+    offset: int
+    count: int
+
+
+# Bytes of a part, as the store has them at hand.
+Piece: TypeAlias = FileBytes | bytes | memoryview
 
 
 class Hasher(Protocol):
@@ -51,17 +65,43 @@ class IncomingPart(Protocol):
         """
         ...
 
-    def hand_over(self) -> None:
-        """Leave it to the catalog whether the part stays: leaving does not delete it any more."""
+    async def hand_over(self) -> None:
+        """Make the part whole, to be read by everybody, and leave it to the catalog from now on.
+
+        Leaving does not delete it any more.
+
+        Raises:
+            StoreFull: there is no room for it.
+            StoreUnavailable: it cannot be written.
+        """
         ...
 
 
-class BlobStore(Protocol):
+class BlobReader(Protocol):
+    """Where parts of blobs are read."""
+
+    def read(self, blob: str, part: Part, offset: int, count: int) -> AsyncGenerator[Piece, None]:
+        """Yield `count` bytes of a part from `offset`, each piece until the next one is asked for.
+
+        Raises:
+            BlobMissing: it is not there, or has another size than it had; a part that is deleted
+                while it is read may be read to its end all the same.
+            StoreUnavailable: the store fails.
+        """
+        ...
+
+
+class BlobStore(BlobReader, Protocol):
     """Parts of blobs, by the names of both (`store/layout.py`).
 
     Every method may be called concurrently, by several processes too, and repeated after a failure.
-    All of them raise `StoreUnavailable` when the disk fails.
+    All of them raise `StoreUnavailable` when the store fails.
     """
+
+    @property
+    def is_durable_at_once(self) -> bool:
+        """Whether what was handed over survives a power failure of this machine without `sync`."""
+        ...
 
     def receive(
         self, blob: str, part: str, *, hasher: Hasher | None = None
@@ -70,14 +110,6 @@ class BlobStore(Protocol):
 
         Until then nobody else takes it for debris, and after the death of this process everybody
         does.
-        """
-        ...
-
-    def open(self, blob: str, part: Part) -> AbstractAsyncContextManager[BinaryIO]:
-        """Open a part for reading: to its end, even if it is deleted meanwhile.
-
-        Raises:
-            BlobMissing: it is not there, or has another size than it had.
         """
         ...
 
@@ -100,8 +132,11 @@ class BlobStore(Protocol):
         """Return once all parts of a blob, and their names, would survive a power failure."""
         ...
 
-    async def unclaimed(self, blob: str) -> list[str]:
-        """Return the names of the parts of a blob that nobody is writing at this moment."""
+    async def unclaimed(self, blob: str, *, is_committed: bool = False) -> list[str]:
+        """Return the names of the parts of a blob that nobody is about to hand over.
+
+        Of a blob that `is_committed` these are all that are there whole: no part is added to it.
+        """
         ...
 
     async def delete_parts(self, blob: str, parts: Collection[str]) -> None:
@@ -112,6 +147,10 @@ class BlobStore(Protocol):
         """Delete a blob with all its parts; one that is not there is not an error."""
         ...
 
+    async def tidy(self) -> None:
+        """Remove what interrupted writers have left that is no part yet, once it is old enough."""
+        ...
+
     def names(self) -> AsyncIterator[list[str]]:
         """Yield the names of all blobs, in lists of bounded size."""
         ...
@@ -120,6 +159,6 @@ class BlobStore(Protocol):
         """Make the store that of a catalog, and say whether it is: `False` if it is another's."""
         ...
 
-    async def free_bytes(self) -> int:
-        """Return how many bytes can still be stored."""
+    async def free_bytes(self) -> int | None:
+        """Return how many bytes can still be stored, or `None` if nothing is known to end it."""
         ...

@@ -7,6 +7,8 @@ catalog-id                            which catalog knows what is in here
     0c51…                             a part: 16 random hexadecimal characters, as it was received
 ```
 
+In a bucket these are the keys of objects, behind the prefix of the store.
+
 A part never moves: a blob is committed by rows in the catalog that name its parts in order.
 """
 
@@ -70,3 +72,12 @@ def part_path(blob: str, part: str) -> Path:
     if not is_part_name(part):
         raise BlobMissing(blob)
     return blob_path(blob) / part
+
+
+def part_at(path: str) -> tuple[str, str] | None:
+    """Return which blob and part are at this path, `None` if it is none of a part."""
+    _, _, blob_and_part = path.partition("/")
+    blob, _, part = blob_and_part.partition("/")
+    if not (is_blob_name(blob) and is_part_name(part)) or part_path(blob, part).as_posix() != path:
+        return None
+    return blob, part

@@ -11,16 +11,24 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, ParamSpec, TypeVar
 
-from runcache.errors import BlobMissing, StoreFull, StoreUnavailable, UploadInterrupted
+from runcache.errors import BlobMissing, CacheError, StoreFull, StoreUnavailable, UploadInterrupted
 from runcache.model import Part
 from runcache.store import layout
-from runcache.store.blobs import Hasher, KernelBytes
+from runcache.store.blobs import FileBytes, Hasher, KernelBytes
 from runcache.threads import WorkerThreads
 
 P = ParamSpec("P")
@@ -44,6 +52,11 @@ class LocalStore:
         # transfers.
         self._patient_thread = WorkerThreads("store-settle")
 
+    @property
+    def is_durable_at_once(self) -> bool:
+        """See `BlobStore.is_durable_at_once`."""
+        return False
+
     def close(self) -> None:
         """End the threads, once what they do is done; do not wait for that."""
         self._threads.end()
@@ -61,15 +74,27 @@ class LocalStore:
         finally:
             await asyncio.shield(self.run(incoming.leave, path))
 
-    @asynccontextmanager
-    async def open(self, blob: str, part: Part) -> AsyncIterator[BinaryIO]:
-        """See `BlobStore.open`."""
+    async def read(
+        self, blob: str, part: Part, offset: int, count: int
+    ) -> AsyncGenerator[FileBytes, None]:
+        """See `BlobStore.read`."""
         path = self._root / layout.part_path(blob, part.name)
-        file = await self.run(_open_whole, path, blob, part.size_bytes)
+        file = await self._opened(path, blob, part.size_bytes)
         try:
-            yield file
+            if count:
+                yield FileBytes(file, offset, count)
         finally:
             await self.run(file.close)
+
+    async def _opened(self, path: Path, blob: str, size_bytes: int) -> BinaryIO:
+        opening = asyncio.ensure_future(self.run(_open_whole, path, blob, size_bytes))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread opens it all the same, and nobody else would close it.
+            with suppress(CacheError):
+                (await opening).close()
+            raise
 
     async def first_incomplete(self, blobs: Mapping[str, Sequence[Part]]) -> str | None:
         """See `BlobStore.first_incomplete`."""
@@ -85,7 +110,7 @@ class LocalStore:
         """See `BlobStore.sync`."""
         await self._patiently(_sync_tree, self._root / layout.blob_path(blob))
 
-    async def unclaimed(self, blob: str) -> list[str]:
+    async def unclaimed(self, blob: str, *, is_committed: bool = False) -> list[str]:  # noqa: ARG002  -- a lock tells the same of every blob
         """See `BlobStore.unclaimed`."""
         return await self.run(_unlocked_files, self._root / layout.blob_path(blob))
 
@@ -97,6 +122,9 @@ class LocalStore:
     async def delete(self, blob: str) -> None:
         """See `BlobStore.delete`."""
         await self.run(_delete_tree, self._root / layout.blob_path(blob))
+
+    async def tidy(self) -> None:
+        """See `BlobStore.tidy`. Here a part has its name from the first byte on."""
 
     async def names(self) -> AsyncIterator[list[str]]:
         """See `BlobStore.names`."""
@@ -153,7 +181,7 @@ class LocalPart:
             if self.size_bytes < end_bytes:
                 await data.readable()
 
-    def hand_over(self) -> None:
+    async def hand_over(self) -> None:
         """See `IncomingPart.hand_over`."""
         self._is_handed_over = True
 
