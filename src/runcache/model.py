@@ -263,12 +263,16 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """Immutable bytes with a name in the store. `created_at` is in milliseconds since 1970."""
+    """Immutable bytes with a name in the store. `created_at` is in milliseconds since 1970.
+
+    `whole` is the part that is all of it, `None` where it takes several.
+    """
 
     name: str
     size_bytes: int
     created_at: int
     is_pack: bool = False
+    whole: str | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -349,3 +349,69 @@ class TestStream:
             reader.readinto(memoryview(bytearray(10)))
             reader.close()
             trying.close()
+
+
+class TestLeadElsewhere:
+    """Links of a server that lead to its store."""
+
+    def test_is_asked_once_and_the_store_is_from_then_on(self, trying: Trying) -> None:
+        with ScriptedServer(good) as store:
+            lead = Reply(307, headers={"Location": f"{store.url}/object?X-Amz-Signature=1"})
+            with ScriptedServer(in_turn(lead)) as server:
+                blob = blob_at(trying, server)
+
+                pieces = [read(blob.read(start, start + 100)) for start in range(0, 300, 100)]
+
+        assert b"".join(pieces) == BLOB[:300]
+        assert len(server.requests) == 1
+        assert [request.headers["Range"] for request in store.requests] == [
+            "bytes=0-99",
+            "bytes=100-199",
+            "bytes=200-299",
+        ]
+
+    def test_is_asked_again_when_the_store_refuses(self, trying: Trying) -> None:
+        with ScriptedServer(in_turn(good, Reply(403), good)) as store:
+            leads = [
+                Reply(307, headers={"Location": f"{store.url}/object?X-Amz-Signature={number}"})
+                for number in (1, 2)
+            ]
+            with ScriptedServer(in_turn(*leads)) as server:
+                blob = blob_at(trying, server)
+
+                pieces = [read(blob.read(start, start + 100)) for start in (0, 100)]
+
+        assert b"".join(pieces) == BLOB[:200]
+        assert [request.target[-1] for request in store.requests] == ["1", "1", "2"]
+
+    def test_sends_the_bytes_itself_when_nobody_is_there(self, trying: Trying) -> None:
+        with ScriptedServer(good) as store:
+            nobody = store.url
+        lead = Reply(307, headers={"Location": f"{nobody}/object"})
+
+        def answer(request: Request) -> Reply:
+            return good(request) if request.headers.get("X-Runcache-Direct") == "no" else lead
+
+        with ScriptedServer(answer) as server:
+            blob = blob_at(trying, server)
+            pieces = [read(blob.read(start, start + 100)) for start in (0, 100)]
+
+        assert b"".join(pieces) == BLOB[:200]
+        assert len(server.requests) == 3
+        assert trying.pauses == []
+
+    def test_may_have_another_tag_than_the_server(self, trying: Trying) -> None:
+        with ScriptedServer(good) as store:
+            lead = Reply(307, headers={"Location": f"{store.url}/object"})
+            streamed = ranged(BLOB[:100], Request("GET", "", {"Range": "bytes=0-99"}, b"", 0))
+            here = Reply(
+                206,
+                streamed.body,
+                {"Content-Range": "bytes 0-99/300000", "ETag": '"of the server"'},
+            )
+            with ScriptedServer(in_turn(here, lead)) as server:
+                blob = blob_at(trying, server)
+
+                pieces = [read(blob.read(start, start + 100)) for start in (0, 100)]
+
+        assert b"".join(pieces) == BLOB[:200]

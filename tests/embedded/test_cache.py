@@ -7,9 +7,10 @@ from typing import Final, TypeVar
 
 import pytest
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.client.job import Identity
 from runcache.embedded.transport import EmbeddedTransport
+from runcache.locations import SqliteFile
 from runcache.model import Inputs
 from runcache.records import Event, EventKind, Origin
 from runcache.service import Records, now_ms
@@ -39,7 +40,7 @@ def upload(transport: EmbeddedTransport, key: str, content: bytes) -> int:
 
 def asked(data: Path, ask: Callable[[Records], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with open_catalog(data / "catalog.sqlite3") as catalog:
+        async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
             return await ask(Records(catalog, now=now_ms))
 
     return asyncio.run(run())

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.client.environment import Given
 from runcache.embedded.management import opened
 from runcache.errors import CatalogUnavailable, InvalidSettings
 from runcache.listing import Order, Selection
+from runcache.locations import SqliteFile
 from runcache.records import Event, EventKind
 from runcache.service import Records, now_ms
 from tests.client.machines import Machine
@@ -30,7 +31,7 @@ def data(tmp_path: Path) -> Path:
 
 def deletions(data: Path) -> list[Event]:
     async def read() -> list[Event]:
-        async with open_catalog(data / "catalog.sqlite3") as catalog:
+        async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
             records = Records(catalog, now=now_ms)
             return await records.events([REPOSITORY], kinds={EventKind.DELETED}, limit=10)
 

@@ -56,7 +56,7 @@ async def leave_behind(cache: Cache, blob: str, data: bytes = b"torn") -> str:
     name = layout.new_part_name()
     async with cache.store.receive(blob, name) as part:
         await part.write(data)
-        part.hand_over()
+        await part.hand_over()
     return name
 
 

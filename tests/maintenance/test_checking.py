@@ -153,7 +153,7 @@ async def test_what_a_late_writer_left_beside_an_entry_is_found_and_removed(cach
     async with cache.store.receive(hit.blob, name) as part:
         await part.write(b"late")
         await cache.maintenance.settle()
-        part.hand_over()
+        await part.hand_over()
 
     (found,) = (await cache.maintenance.check(repair=True)).problems
 

@@ -73,6 +73,22 @@ class TestRecover:
         assert await cache.content("wrong") is None
         assert await keys_left(cache) == {"right"}
 
+    async def test_of_processes_that_start_at_once_one_distrusts(
+        self, cache: Cache, tmp_path: Path
+    ) -> None:
+        await cache.maintenance.recover("boot one")
+        await cache.save("torn perhaps", b"data")
+        async with open_cache(tmp_path) as other:
+            lost = await asyncio.gather(
+                *(one.maintenance.recover("boot two") for one in (cache, other))
+            )
+            upload = await other.reserve("upload")
+            again = await cache.maintenance.recover("boot two")
+            await other.service.write_whole(upload.blob, body_of(b"x"), announced_bytes=1)
+
+        assert sorted(lost) == [0, 1]
+        assert again == 0
+
     async def test_counts_are_right_afterwards(self, cache: Cache) -> None:
         await cache.maintenance.recover("boot one")
         for number in range(5):
@@ -102,6 +118,35 @@ async def test_sweeps_of_two_processes_do_not_disturb_each_other(
 
     assert await keys_left(cache) == {f"key-{number}" for number in range(20, 30)}
     assert (await cache.maintenance.check()).problems == []
+
+
+async def test_what_one_process_has_swept_lately_no_other_sweeps(
+    cache: Cache, tmp_path: Path
+) -> None:
+    every = timedelta(hours=1)
+    async with open_cache(tmp_path, clock=cache.clock) as other:
+        assert await cache.maintenance.sweep(every=every) is not None
+
+        assert await other.maintenance.sweep(every=every) is None
+        assert await other.maintenance.sweep() is not None
+        cache.clock.advance(every / 2)
+        assert await other.maintenance.sweep(every=every) is not None
+
+
+async def test_one_process_at_a_time_settles_and_the_next_one_finds_what_it_left(
+    cache: Cache, tmp_path: Path
+) -> None:
+    await cache.save("key", b"data")
+    async with open_cache(tmp_path) as other:
+        async with cache.catalog.exclusively("settle"):
+            settling = asyncio.create_task(other.maintenance.settle())
+            # Longer than it would take alone.
+            await cache.save("another", b"data")
+            unsettled = await cache.catalog.blobs.unsettled(limit=9)
+        assert await settling == 0
+
+    assert len(unsettled) == 2
+    assert await cache.catalog.blobs.unsettled(limit=9) == []
 
 
 async def test_saving_and_sweeping_at_once_keeps_the_newest_whole(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from runcache.errors import UploadGone
 from runcache.model import Span
 from runcache.server.background import LEASE, LEASE_EVERY_SECONDS
 from runcache.store import layout
+from runcache.testing.blob_store_suite import bytes_of
 from tests.in_process import VERSION, Cache, Clock
 from tests.maintenance.acts import DAY, LINK_TTL, access, leave_behind
 
@@ -63,7 +64,7 @@ class TestPrune:
         orphan = layout.new_blob_name()
         async with cache.store.receive(orphan, layout.new_part_name()) as part:
             await part.write(b"left behind")
-            part.hand_over()
+            await part.hand_over()
 
         foreseen = await cache.maintenance.prune(dry_run=True)
         is_there = orphan in cache.files()
@@ -117,7 +118,7 @@ class TestPrune:
 
         async with aclosing(cache.service.read(blob, Span(0, 11))) as pieces:
             async for piece in pieces:
-                read += piece.file.read(piece.count)
+                read += await asyncio.to_thread(bytes_of, piece)
                 await cache.maintenance.keep(cache.service.blobs_being_read(), lease=LEASE)
                 for _ in range(3 * LEASE // timedelta(seconds=LEASE_EVERY_SECONDS)):
                     clock.advance(timedelta(seconds=LEASE_EVERY_SECONDS))
@@ -141,7 +142,7 @@ class TestPrune:
 
         async with aclosing(cache.service.read(blob, Span(0, 6))) as pieces:
             async for piece in pieces:
-                read += piece.file.read(piece.count)
+                read += await asyncio.to_thread(bytes_of, piece)
                 clock.advance(timedelta(seconds=LEASE_EVERY_SECONDS))
                 await cache.maintenance.prune()
                 await cache.maintenance.keep(cache.service.blobs_being_read(), lease=LEASE)

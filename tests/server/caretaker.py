@@ -4,10 +4,10 @@ import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
+from runcache.locations import CatalogLocation
 from runcache.model import Entry
 from runcache.server.auth import digest_of, new_api_token
 from runcache.service import now_ms
@@ -56,10 +56,10 @@ class Rights(TypedDict, total=False):
     is_admin: bool
 
 
-async def api_token(catalog_file: Path, **rights: Unpack[Rights]) -> str:
+async def api_token(location: CatalogLocation, **rights: Unpack[Rights]) -> str:
     """Return a new token for the REST API of the server with this catalog."""
     token, text = new_api_token(**rights, ttl=_HOUR, now_ms=now_ms())
-    async with open_catalog(catalog_file) as catalog:
+    async with open_catalog(location) as catalog:
         await catalog.tokens.add(token, digest_of(text))
     return text
 

@@ -14,7 +14,8 @@ from runcache.access import scopes_for
 from runcache.config import Settings, load
 from runcache.server.app import Wired, wired
 from runcache.server.context import JOB_TOKENS
-from runcache.server.process import listening
+from runcache.server.keys import key_of
+from runcache.server.process import bound_socket, listening
 from tests.in_process import REPOSITORY
 
 
@@ -50,7 +51,8 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve what is in `folder`, and `routes` besides our own."""
     chosen = await asyncio.to_thread(settings_in, folder, **settings)
-    async with wired(chosen, seconds=seconds) as server:
+    key = await asyncio.to_thread(key_of, chosen)
+    async with wired(chosen, key, seconds=seconds) as server:
         server.app.add_routes(routes)
-        async with listening(chosen, server) as url:
-            yield Served(url, chosen, server)
+        async with listening(chosen, server, bound_socket(chosen)) as there:
+            yield Served(there.url, chosen, server)

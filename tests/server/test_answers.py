@@ -15,7 +15,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.server.auth import digest_of, new_api_token
 from runcache.service import now_ms
 from tests.faults.raw_job import Answer, RawJob
@@ -377,7 +377,7 @@ async def test_metrics_count_what_happened_and_name_nobody(server: Served) -> No
     assert float(values['runcache_lookups_total{result="miss"}']) == 1
     assert float(values['runcache_requests_total{route="none",status="404"}']) == 1
     labels = set(re.findall(r'([a-z_]+)="', answer.body))
-    assert labels == {"direction", "le", "reason", "result", "route", "status"}
+    assert labels == {"direction", "le", "part", "reason", "result", "route", "status"}
     for secret in ("secret", REPOSITORY, "octo", job.token):
         assert secret not in answer.body
 

@@ -92,7 +92,7 @@ async def sent(caller: Caretaker, method: str, path: str) -> Answer:
 
 def facts_of(server: Served) -> dict[str, list[tuple[object, ...]]]:
     """Return what the catalog holds, but for what is written behind a commit or a deed."""
-    with closing(sqlite3.connect(server.settings.catalog)) as catalog:
+    with closing(sqlite3.connect(server.settings.data / "catalog.sqlite3")) as catalog:
         return {
             table: catalog.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608  -- see below
             for table in TABLES

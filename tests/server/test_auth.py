@@ -195,6 +195,15 @@ def test_a_token_from_a_clock_ahead_counts_once_its_time_has_come(
     assert tokens.grant(token)
 
 
+def test_a_token_outlives_the_key_that_has_signed_it(tokens: JobTokens, clock: Clock) -> None:
+    rotated = JobTokens(b"n" * 32, former=(b"o" * 32, KEY), now=clock)
+    before = minted(tokens)
+
+    assert rotated.grant(before) == tokens.grant(before)
+    assert rotated.grant(minted(rotated)).repository == tokens.grant(before).repository
+    assert refused(tokens, minted(rotated))
+
+
 def test_the_same_grant_is_returned_without_verifying_twice(tokens: JobTokens) -> None:
     token = minted(tokens)
 

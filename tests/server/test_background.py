@@ -53,6 +53,9 @@ class Breakable:
             raise CatalogUnavailable("the catalog is broken")
         return self._connections
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._working.look_up(work)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._working.read(work)
 
@@ -272,7 +275,7 @@ async def test_an_entry_that_is_reported_and_damaged_is_dropped(
         await job.save_snapshot("whole", b"12345")
         settled = "SELECT id FROM blobs WHERE durable_at IS NULL"
         await eventually(lambda: not facts(tmp_path, settled), within_seconds=PATIENCE_SECONDS)
-        await asyncio.to_thread(change_a_byte, server.settings.store, 7)
+        await asyncio.to_thread(change_a_byte, server.settings.data / "blobs", 7)
 
         with capture_logs() as logs:
             await report(job, 1, "chunk 5\n\x1b[2J differs")

@@ -76,6 +76,7 @@ InvalidPattern       400 invalid_argument  400 400 InvalidInput         422 400 
 ExpressionError      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 InvalidWorkflow      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 InvalidPreset        400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
+InvalidBackup        400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 EntryExists          409 already_exists    409 409 BlobAlreadyExists    409 409 already_exists
 PackGone             400 invalid_argument  400 400 InvalidInput         422 412 pack_gone
 UploadTooLarge       200 invalid_argument  413 413 RequestBodyTooLarge  413 413 too_large
@@ -92,6 +93,7 @@ EntryMissing         404 not_found         404 404 BlobNotFound         404 404 
 BlobMissing          404 not_found         404 404 BlobNotFound         404 404 not_found
 TokenMissing         404 not_found         404 404 BlobNotFound         404 404 not_found
 Misdirected          421 bad_route         421 421 InvalidInput         421 421 bad_route
+ForwardingLoop       508 bad_route         508 508 InvalidInput         508 508 bad_route
 FileUnreadable       400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 FileUnwritable       400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 FilesUnlistable      400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
@@ -108,14 +110,17 @@ MachineUnknown       400 invalid_argument  400 400 InvalidInput         422 400 
 InterpretersDiffer   400 invalid_argument  400 400 InvalidInput         422 400 invalid_argument
 BrokenEntry          500 internal          500 500 InternalError        500 500 internal
 UnsafeEntry          500 internal          500 500 InternalError        500 500 internal
+BackupDamaged        500 internal          500 500 InternalError        500 500 internal
 PartlyRestored       500 internal          500 500 InternalError        500 500 internal
 UnexpectedAnswer     500 internal          500 500 InternalError        500 500 internal
 ProtocolAbsent       500 internal          500 500 InternalError        500 500 internal
 Unavailable          503 unavailable       503 503 ServerBusy           503 503 unavailable
 Draining             503 unavailable       503 503 ServerBusy           503 503 unavailable
 StoreFull            200 unavailable       507 507 InsufficientStorage  507 507 store_full
-StoreUnavailable     503 unavailable       503 503 ServerBusy           503 503 unavailable
-CatalogUnavailable   503 unavailable       503 503 ServerBusy           503 503 unavailable
+StoreUnavailable     200 unavailable       500 502 ServerBusy           503 503 unavailable
+CatalogUnavailable   200 unavailable       500 502 ServerBusy           503 503 unavailable
+UpstreamFailed       502 unavailable       502 502 ServerBusy           502 502 unavailable
+UpstreamSilent       504 unavailable       504 504 ServerBusy           504 504 unavailable
 ServerFailed         503 unavailable       503 503 ServerBusy           503 503 unavailable
 ServerUnreachable    503 unavailable       503 503 ServerBusy           503 503 unavailable
 ServerUntrusted      503 unavailable       503 503 ServerBusy           503 503 unavailable
@@ -127,8 +132,13 @@ EXCEPTIONS: Final = {
     errors.UploadTooLarge: 200,
     errors.WriteDenied: 200,
     errors.StoreFull: 200,
+    errors.StoreUnavailable: 200,
+    errors.CatalogUnavailable: 200,
     errors.MessageTooLarge: 413,
     errors.Misdirected: 421,
+    errors.ForwardingLoop: 508,
+    errors.UpstreamFailed: 502,
+    errors.UpstreamSilent: 504,
 }
 
 
@@ -192,7 +202,16 @@ def test_every_dialect_can_say_every_failure(kind: type[CacheError]) -> None:
             assert answer.body
 
 
-@pytest.mark.parametrize("kind", [errors.WriteDenied, errors.UploadTooLarge, errors.StoreFull])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.WriteDenied,
+        errors.UploadTooLarge,
+        errors.StoreFull,
+        errors.StoreUnavailable,
+        errors.CatalogUnavailable,
+    ],
+)
 def test_ok_false_carries_the_reason(kind: type[CacheError]) -> None:
     for method in (Method.CREATE, Method.FINALIZE):
         answer = twirp.refusal(_request(SERVICE_PATH + method), an(kind))
@@ -208,6 +227,7 @@ def test_ok_false_carries_the_reason(kind: type[CacheError]) -> None:
         (errors.WriteDenied, Failure(403, "permission_denied")),
         (errors.UploadTooLarge, Failure(400, "invalid_argument")),
         (errors.StoreFull, Failure(503, "unavailable")),
+        (errors.StoreUnavailable, Failure(503, "unavailable")),
     ],
 )
 @pytest.mark.parametrize("method", [Method.FIND, "NoSuchMethod"])

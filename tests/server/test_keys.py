@@ -76,6 +76,18 @@ def test_a_key_that_was_mounted_may_be_readable_by_others(tmp_path: Path) -> Non
     assert signing_key(file) == SigningKey(b"\xab" * 32)
 
 
+def test_of_several_keys_the_first_one_signs(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{'ab' * 32}\n\n  {'cd' * 32}\n{'ef' * 32}\n")
+
+    key = signing_key(file)
+
+    first, second, third = (SigningKey(bytes([byte]) * 32) for byte in (0xAB, 0xCD, 0xEF))
+    assert key.derived("links") == first.derived("links")
+    assert key.derived_formerly("links") == (second.derived("links"), third.derived("links"))
+    assert first.derived_formerly("links") == ()
+
+
 def test_a_named_key_that_is_missing_is_not_made(tmp_path: Path) -> None:
     file = tmp_path / "secret"
 
@@ -86,7 +98,10 @@ def test_a_named_key_that_is_missing_is_not_made(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"ab" * 31, b"xy" * 32, b"\xff" * 64])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"ab" * 31, b"xy" * 32, b"\xff" * 64, b"\n", b"ab" * 32 + b"\n" + b"ab" * 31],
+)
 def test_what_is_not_a_key_is_refused_without_being_repeated(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -96,7 +111,7 @@ def test_what_is_not_a_key_is_refused_without_being_repeated(
     with pytest.raises(InvalidSettings) as refusal:
         signing_key(file)
 
-    assert str(refusal.value) == f"`{file}` is not a signing key: 64 hex digits are wanted"
+    assert str(refusal.value) == f"`{file}` is not a signing key: 64 hex digits a line are wanted"
 
 
 def test_a_folder_that_cannot_be_made_is_a_setting_that_cannot_be(tmp_path: Path) -> None:
@@ -114,7 +129,7 @@ def test_keys_for_different_purposes_have_nothing_in_common() -> None:
 
 
 def test_a_key_is_not_printed() -> None:
-    assert "ssss" not in repr(SigningKey(b"s" * 32))
+    assert "ssss" not in repr(SigningKey(b"s" * 32, former=(b"s" * 32,)))
 
 
 def test_the_settings_say_whose_key_it_is(tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_a_link_leads_to_its_blob() -> None:
     assert links().verify(upload(), WRITE) == BLOB
 
 
+def test_a_link_outlives_the_key_that_has_signed_it() -> None:
+    rotated = Links(b"n" * 32, former=(KEY,), link_ttl=timedelta(hours=1), now=lambda: NOW_MS)
+    renewed = rotated.for_download(ORIGIN, BLOB).removeprefix(ORIGIN)
+
+    assert rotated.verify(download(), READ) == BLOB
+    assert rotated.verify(renewed, READ) == BLOB
+    assert refused(renewed)
+
+
 def test_a_link_serves_no_other_purpose() -> None:
     assert refused(download(), WRITE)
     assert refused(upload(), READ)

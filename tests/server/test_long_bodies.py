@@ -129,12 +129,12 @@ async def test_a_refusal_in_the_middle_reaches_who_still_sends(server: Served) -
 
             answer = await asyncio.wait_for(reader.readline(), 30)
 
-    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.startswith(b"HTTP/1.1 502 ")
 
 
 def _fill_up(server: Served) -> None:
     """Break the disk under the upload: its part can no longer be written."""
-    for file in server.settings.store.glob("*/*/*"):
+    for file in (server.settings.data / "blobs").glob("*/*/*"):
         for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208  -- names are what is wanted
             # The folder's own descriptor is listed too, and closed by now.
             with suppress(FileNotFoundError):

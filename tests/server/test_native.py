@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from runcache.access import scopes_for
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.model import MAX_PACKS, MatchKind
 from runcache.server.context import JOB_TOKENS
 from runcache.server.transfers import TAKE_OVER_FROM_BYTES
@@ -233,7 +233,7 @@ class TestPacks:
         )
 
         assert (refused.status, error_of(refused)) == (400, "digest_mismatch")
-        assert not list(server.settings.store.glob("*/*/*"))
+        assert not list((server.settings.data / "blobs").glob("*/*/*"))
         assert (await job.put_pack(upload_id, 0, b"right")).status == 204
 
     @pytest.mark.parametrize(
@@ -278,9 +278,9 @@ class TestPacks:
         async with connect(job.url) as (_, writer):
             writer.write(head.encode() + bytes(5_000_000))
             await writer.drain()
-            await eventually(lambda: list(server.settings.store.glob("*/*/*")))
+            await eventually(lambda: list((server.settings.data / "blobs").glob("*/*/*")))
 
-        await eventually(lambda: not list(server.settings.store.glob("*/*/*")))
+        await eventually(lambda: not list((server.settings.data / "blobs").glob("*/*/*")))
         assert (await job.put_pack(upload_id, 0, b"whole")).status == 204
 
     async def test_one_without_an_announced_length_is_taken(self, job: NativeJob) -> None:
@@ -394,6 +394,9 @@ class TestRefusals:
             ("POST", wire.DAMAGE_PATH.format(entry_id=1)),
             ("PUT", wire.PACK_PATH.format(upload_id=upload_id, number=0)),
             ("PUT", wire.MANIFEST_PATH.format(upload_id=upload_id)),
+            ("POST", wire.UPLOAD_LINKS_PATH.format(upload_id=upload_id)),
+            ("POST", wire.PACK_PATH.format(upload_id=upload_id, number=0)),
+            ("POST", wire.MANIFEST_PATH.format(upload_id=upload_id)),
             ("POST", wire.COMMIT_PATH.format(upload_id=upload_id)),
             ("DELETE", wire.UPLOAD_PATH.format(upload_id=upload_id)),
             ("GET", ENTRY_PATH.format(owner="octo", repo="hello", entry_id=1)),

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from runcache.access import scopes_for
+from runcache.locations import SqliteFile
 from runcache.records import EventKind
 from runcache.server.context import JOB_TOKENS, METRICS, RECORDS
 from runcache.service.records import NOTED_AT_MOST
@@ -60,7 +61,10 @@ async def test_what_a_job_does_is_told_within_a_second(server: Served, tmp_path:
 async def wait_for(folder: Path, count: int) -> None:
     """Return once there are so many events."""
     await eventually(
-        lambda: query(folder / "catalog.sqlite3", "SELECT count(*) FROM events") == [(count,)],
+        lambda: (
+            query(SqliteFile(folder / "catalog.sqlite3"), "SELECT count(*) FROM events")
+            == [(count,)]
+        ),
         within_seconds=PATIENCE_SECONDS,
     )
 

@@ -15,9 +15,9 @@ from aiohttp import web
 from runcache.errors import BlobMissing, UploadInterrupted
 from runcache.server.metrics import Metrics
 from runcache.server.transfers import MOVED_BYTES, STALLED_AFTER_SECONDS, Transfers
-from runcache.service import Piece
+from runcache.store.blobs import FileBytes, Piece
 from tests.faults.raw_job import RawJob
-from tests.faults.raw_socket import connect, converse, eventually
+from tests.faults.raw_socket import connect, converse, eventually, slow_connection
 from tests.server.serving import Served
 
 KIB: Final = 1024
@@ -81,7 +81,7 @@ class Moved:
         async def opened() -> AsyncGenerator[Piece, None]:
             for path, offset, count in pieces:
                 async with _opened(path) as file:
-                    yield Piece(file, offset, count)
+                    yield FileBytes(file, offset, count)
 
         async def handler(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse()
@@ -201,12 +201,64 @@ async def test_a_file_that_is_too_short_cuts_the_connection_off(
     assert moved.transfers.count == 0
 
 
+async def test_buffers_are_sent_like_files(moved: Moved, files: tuple[Path, Path]) -> None:
+    data = os.urandom(3 * MIB)
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        yield data[:MIB]
+        async with _opened(files[0]) as file:
+            yield FileBytes(file, 0, 1000)
+        yield memoryview(data)[MIB:]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 3 * MIB + 1000
+        return await moved.transfers.send(request, response, pieces())
+
+    async with moved.served(handler):
+        body = (await converse(moved.url, HEAD)).partition(b"\r\n\r\n")[2]
+
+    assert body == data[:MIB] + files[0].read_bytes()[:1000] + data[MIB:]
+    assert moved.ends == [(None, 3 * MIB + 1000)]
+    assert moved.shown("transferred_bytes_total", "sent") == 3 * MIB + 1000
+
+
+async def test_no_more_buffers_are_fetched_than_wait_for_the_client(moved: Moved) -> None:
+    asked_bytes = 0
+    waiting: list[asyncio.Transport] = []
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        nonlocal asked_bytes
+        while asked_bytes < LARGE:
+            asked_bytes += MIB
+            yield bytes(MIB)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert isinstance(request.transport, asyncio.Transport)
+        waiting.append(request.transport)
+        response = web.StreamResponse()
+        response.content_length = LARGE
+        return await moved.transfers.send(request, response, pieces())
+
+    async with moved.served(handler):
+        with slow_connection(moved.url) as connection:
+            await asyncio.to_thread(connection.sendall, HEAD)
+            await asyncio.to_thread(connection.recv, 1)
+            await eventually(lambda: waiting[0].get_write_buffer_size() > 2 * MIB)
+            asked_before_it_waited_bytes = asked_bytes
+        await eventually(lambda: moved.ends)
+
+    assert asked_bytes == asked_before_it_waited_bytes
+    # The rest of it is what the kernel has taken in.
+    assert asked_bytes < 16 * MIB
+
+
 async def test_a_piece_that_is_missing_cuts_the_connection_off(
     moved: Moved, files: tuple[Path, Path]
 ) -> None:
     async def pieces() -> AsyncGenerator[Piece, None]:
         async with _opened(files[0]) as file:
-            yield Piece(file, 0, 1000)
+            yield FileBytes(file, 0, 1000)
             raise BlobMissing("blob")
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -246,7 +298,7 @@ async def test_a_file_is_closed_when_the_client_goes_away(moved: Moved, large: P
     async def pieces() -> AsyncGenerator[Piece, None]:
         async with _opened(large) as file:
             try:
-                yield Piece(file, 0, LARGE)
+                yield FileBytes(file, 0, LARGE)
             finally:
                 closed.set()
 

@@ -791,6 +791,9 @@ class FlakyConnections:
         self._connections = connections
         self.is_failing = False
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._connections.look_up(work)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._connections.read(work)
 

@@ -245,6 +245,9 @@ class Broken:
         self._connections = connections
         self.is_broken = False
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._connections.look_up(work)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._connections.read(work)
 

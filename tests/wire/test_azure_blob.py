@@ -361,3 +361,31 @@ def test_a_block_list_is_read_back_in_its_order() -> None:
 
 def test_an_empty_block_list_is_an_empty_blob() -> None:
     assert azure_blob.parse_block_list(azure_blob.block_list_body([])) == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"range": "bytes=0-0"},
+        {"user-agent": "actions/cache", "x-runcache-direct": "yes"},
+    ],
+)
+def test_who_asks_as_s3_understands_it_may_be_led_there(headers: dict[str, str]) -> None:
+    assert azure_blob.may_be_led_away(headers)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-runcache-direct": " No "},
+        {"x-ms-version": "2020-10-02"},
+        {"x-ms-range": "bytes=0-0"},
+        {"if-match": '"tag"'},
+        {"if-none-match": "*"},
+        {"if-range": '"tag"', "range": "bytes=0-0"},
+        {"if-modified-since": "Sat, 21 Nov 2026 23:26:46 GMT"},
+    ],
+)
+def test_who_asks_otherwise_may_not(headers: dict[str, str]) -> None:
+    assert not azure_blob.may_be_led_away(headers)

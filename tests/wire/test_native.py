@@ -12,6 +12,8 @@ from runcache.model import MAX_PACKS, MatchKind, PackName
 from runcache.wire import native
 from runcache.wire.json_messages import JsonMessage
 from runcache.wire.native import (
+    Announce,
+    Arrived,
     Base,
     BlobLink,
     Commit,
@@ -25,6 +27,7 @@ from runcache.wire.native import (
     ReportDamage,
     Reserve,
     Reserved,
+    UploadLink,
 )
 
 MANIFEST: Final = BlobLink("manifest", 812, "http://127.0.0.1:8480/m")
@@ -69,6 +72,13 @@ EXAMPLES: Final[tuple[tuple[JsonMessage, str], ...]] = (
             '{"name":"17-0","size_bytes":33554432,"url":"http://127.0.0.1:8480/p"}]}]}'
         ),
     ),
+    (Reserved(18, (), direct=True), '{"upload_id":18,"bases":[],"direct":true}'),
+    (Announce(5, "a" * 64), f'{{"size_bytes":5,"sha256":"{"a" * 64}"}}'),
+    (
+        UploadLink("https://s3.example.com/o?X", {"x-amz-checksum-sha256": "3q0="}),
+        '{"url":"https://s3.example.com/o?X","headers":{"x-amz-checksum-sha256":"3q0="}}',
+    ),
+    (Arrived("a" * 64), f'{{"sha256":"{"a" * 64}"}}'),
     (Commit(("18-0", "17-0")), '{"packs":["18-0","17-0"]}'),
     (
         Committed(18, 33_555_300, created=True),

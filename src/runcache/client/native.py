@@ -1,7 +1,8 @@
 """The native protocol: snapshots, and lookups of archives as well."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NoReturn, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -24,6 +25,9 @@ from runcache.errors import (
 from runcache.model import Inputs
 from runcache.wire import native as wire
 from runcache.wire.native import ErrorCode
+
+if TYPE_CHECKING:
+    from runcache.client.direct import DirectUploads
 
 M = TypeVar("M", bound=msgspec.Struct)
 
@@ -85,6 +89,7 @@ class NativeServer:
         return SnapshotUpload(
             reserved.upload_id,
             tuple(Base(b.entry_id, self._blobs(b.entry_id, b.blobs)) for b in reserved.bases),
+            is_direct=reserved.direct is True,
         )
 
     def put_pack(
@@ -92,14 +97,14 @@ class NativeServer:
     ) -> None:
         """See `Transport.put_pack`."""
         path = wire.PACK_PATH.format(upload_id=upload.id, number=number)
-        self._put(path, body, wire.Digests(blake3, sha256))
+        self._put(upload, path, body, wire.Digests(blake3, sha256))
 
     def put_manifest(
         self, upload: SnapshotUpload, body: memoryview, *, blake3: bytes, sha256: bytes
     ) -> None:
         """See `Transport.put_manifest`."""
         path = wire.MANIFEST_PATH.format(upload_id=upload.id)
-        self._put(path, body, wire.Digests(blake3, sha256))
+        self._put(upload, path, body, wire.Digests(blake3, sha256))
 
     def commit(self, upload: SnapshotUpload, packs: Sequence[str]) -> Committed:
         """See `Transport.commit`."""
@@ -121,10 +126,16 @@ class NativeServer:
         report = wire.ReportDamage(reason[: wire.MAX_REASON_LENGTH])
         _require_success(self._sent("POST", path, report.encode()))
 
+    @cached_property
+    def _direct(self) -> "DirectUploads":
+        from runcache.client.direct import DirectUploads  # noqa: PLC0415  -- few servers have it
+
+        return DirectUploads(self._requests, self._origin, self._headers)
+
     def _find(self, wanted: wire.Find) -> wire.Found | None:
         answer = self._sent("POST", wire.FIND_PATH, wanted.encode())
         # A miss is 200, so that any 404 tells of a server without this path.
-        if answer.status in _ABSENT or (not _is_success(answer) and _error_in(answer) is None):
+        if answer.status in _ABSENT or (not answer.is_success and _error_in(answer) is None):
             raise ProtocolAbsent(answer.server)
         _require_success(answer)
         is_hit = _decoded(wire.Missed, answer).hit
@@ -144,7 +155,11 @@ class NativeServer:
         _require_success(answer)
         return {blob.name: blob.url for blob in _decoded(wire.Links, answer).blobs}
 
-    def _put(self, path: str, body: memoryview, digests: wire.Digests) -> None:
+    def _put(
+        self, upload: SnapshotUpload, path: str, body: memoryview, digests: wire.Digests
+    ) -> None:
+        if upload.is_direct and self._direct.put(upload.id, path, body, sha256=digests.sha256):
+            return
         headers = {**self._headers, **digests.headers, "Content-Type": "application/octet-stream"}
         url = f"{self._origin}{path}"
         _require_success(self._requests.send("PUT", url, headers, body))
@@ -161,12 +176,8 @@ def _decoded(kind: type[M], answer: Message) -> M:
 
 
 def _require_success(answer: Message, *, key: str = "") -> None:
-    if not _is_success(answer):
+    if not answer.is_success:
         _refuse(answer, key)
-
-
-def _is_success(answer: Message) -> bool:
-    return 200 <= answer.status < 300  # noqa: PLR2004  -- the statuses of success
 
 
 def _error_in(answer: Message) -> wire.Error | None:

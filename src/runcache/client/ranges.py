@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Final, NoReturn, Self
 from urllib.parse import urljoin, urlsplit
 
-from runcache.client.connections import Answer
+from runcache.client.connections import Answer, origin_of
 from runcache.client.transfer import PASSING, Attempts, Requests, message_in
 from runcache.client.transports import Reader
 from runcache.errors import (
@@ -21,6 +21,9 @@ from runcache.errors import (
 PIECE_BYTES: Final = 8 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
 
+# Asks, with `no`, for the bytes themselves instead of a way to them.
+DIRECT_HEADER: Final = "X-Runcache-Direct"
+
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})", re.ASCII)
 _REDIRECTED: Final = frozenset({301, 302, 303, 307, 308})
 _REFUSED: Final = frozenset({401, 403})
@@ -31,9 +34,15 @@ class Links:
     """The signed links of one entry by the names of its blobs. Any thread may use them.
 
     `renew` asks for new ones; it raises `BlobMissing` when the entry is gone.
+
+    Attributes:
+        lead: whether they may lead elsewhere, until nobody was found there.
+        has_led: whether one of them did.
     """
 
     def __init__(self, urls: Mapping[str, str], renew: Callable[[], Mapping[str, str]]) -> None:
+        self.lead = True
+        self.has_led = False
         self._urls = dict(urls)
         self._renew = renew
         self._lock = Lock()
@@ -67,18 +76,32 @@ class LinkedBlob:
         self.links = links
         self.name = name
         self.size_bytes = size_bytes
-        self._etag: str | None = None
+        self._etags: dict[str, str | None] = {}
+        self._led: tuple[str, str] | None = None
+        self.asking = Lock()
 
-    def check_etag(self, etag: str | None) -> None:
-        """Hear of the `ETag` of an answer.
+    def check_etag(self, origin: str, etag: str | None) -> None:
+        """Hear of the `ETag` of an answer; a server and its store need not agree on them.
 
         Raises:
-            BrokenEntry: an earlier answer had another one.
+            BrokenEntry: an earlier answer from there had another one.
         """
-        if self._etag is None:
-            self._etag = etag
-        elif etag != self._etag:
+        known = self._etags.setdefault(origin, etag)
+        if known is None:
+            self._etags[origin] = etag
+        elif etag != known:
             raise BrokenEntry(f"`{self.name}` changed while it was read")
+
+    def note_lead(self, link: str, url: str) -> None:
+        """Hear that `link` leads to `url`, which need not be asked again."""
+        self._led = (link, url)
+        self.links.has_led = True
+
+    def where(self, link: str) -> str:
+        """Return where to ask for what is behind `link`."""
+        if self._led is None or self._led[0] != link or not self.links.lead:
+            return link
+        return self._led[1]
 
     def read(self, start: int, end: int) -> "RangeReader":
         """See `RemoteBlob.read`."""
@@ -166,21 +189,63 @@ class RangeReader:
 
     def _opened(self) -> Answer:
         """Return the answer that has the bytes; a link that is refused is renewed once."""
-        link = self._blob.links.of(self._blob.name)
-        url, redirects, is_renewed = link, 0, False
-        last = "" if self._end is None else self._end - 1
-        headers = {"Range": f"bytes={self._position}-{last}"}
+        blob = self._blob
+        link = blob.links.of(blob.name)
+        url, answer = self._begun(link)
+        redirects, is_renewed = 0, False
         while True:
-            answer = self._blob.requests.connections.send("GET", url, headers)
-            if answer.status in _REDIRECTED and redirects < MAX_REDIRECTS:
+            answer = answer or self._asked(link, url)
+            if answer is None:
+                url = link
+            elif answer.status in _REDIRECTED and redirects < MAX_REDIRECTS:
                 url, redirects = _redirected(url, answer), redirects + 1
+                blob.note_lead(link, url)
+            elif answer.status in _REFUSED and url != link and not redirects:
+                # Where it led some time ago.
+                answer.close()
+                url = link
             elif answer.status in _REFUSED and not is_renewed:
                 answer.close()
-                link = url = self._blob.links.renewed(self._blob.name, link)
+                link = url = blob.links.renewed(blob.name, link)
                 is_renewed = True
             else:
                 self._check(answer)
                 return answer
+            answer = None
+
+    def _begun(self, link: str) -> tuple[str, Answer | None]:
+        """Return where to ask for what is behind a link; with the answer, if it was asked already.
+
+        Where links lead elsewhere, one of the threads that read a blob asks for all of them.
+        """
+        blob = self._blob
+        if not blob.links.has_led:
+            return link, None
+        with blob.asking:
+            url = blob.where(link)
+            if url != link:
+                return url, None
+            answer = self._asked(link, link)
+            if answer is None or answer.status not in _REDIRECTED:
+                return link, answer
+            url = _redirected(link, answer)
+            blob.note_lead(link, url)
+            return url, None
+
+    def _asked(self, link: str, url: str) -> Answer | None:
+        """Return the answer; `None` if nobody is there, and the server itself shall be asked."""
+        last = "" if self._end is None else self._end - 1
+        headers = {"Range": f"bytes={self._position}-{last}"}
+        is_led = origin_of(url) != origin_of(link)
+        if not is_led and not self._blob.links.lead:
+            headers[DIRECT_HEADER] = "no"
+        try:
+            return self._blob.requests.connections.send("GET", url, headers)
+        except ServerUnreachable:
+            if not is_led:
+                raise
+            self._blob.links.lead = False
+            return None
 
     def _check(self, answer: Answer) -> None:
         """Raise what an answer means, if it does not have the bytes."""
@@ -193,7 +258,7 @@ class RangeReader:
                     self._skip(answer)
                 case _:
                     self._refuse(answer)
-            self._blob.check_etag(answer.header("ETag"))
+            self._blob.check_etag(answer.origin, answer.header("ETag"))
         except BaseException:
             answer.close()
             raise

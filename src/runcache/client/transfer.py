@@ -113,6 +113,11 @@ class Message(msgspec.Struct, frozen=True):
     link: str | None = None
 
     @property
+    def is_success(self) -> bool:
+        """Whether what was asked for was done."""
+        return 200 <= self.status < 300  # noqa: PLR2004  -- the statuses of success
+
+    @property
     def text(self) -> str:
         """The body, fit to be shown: one line, short, nothing in it that a terminal acts upon."""
         text = self.body[: 4 * MAX_SHOWN_LENGTH].decode("utf-8", "replace")

@@ -92,10 +92,14 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class SnapshotUpload(msgspec.Struct, frozen=True):
-    """A key that is reserved for a snapshot. Its packs are named `<id>-<number>`."""
+    """A key that is reserved for a snapshot. Its packs are named `<id>-<number>`.
+
+    `is_direct` says that whoever keeps it hands out links to put them into the store.
+    """
 
     id: int
     bases: tuple[Base, ...]
+    is_direct: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):

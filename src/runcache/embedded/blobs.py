@@ -8,6 +8,7 @@ from runcache.embedded.cache import Cache
 from runcache.embedded.loop import Loop
 from runcache.model import EntryBlob, Span
 from runcache.service import Piece
+from runcache.store.blobs import FileBytes
 
 
 class EmbeddedBlob:
@@ -34,7 +35,7 @@ class EmbeddedBlob:
 
 
 class EmbeddedReader:
-    """The bytes of pieces of files (`client.transports.Reader` is the contract)."""
+    """The bytes of pieces (`client.transports.Reader` is the contract)."""
 
     def __init__(self, loop: Loop, pieces: AsyncGenerator[Piece, None]) -> None:
         self._loop = loop
@@ -50,20 +51,32 @@ class EmbeddedReader:
 
     def readinto(self, buffer: memoryview, /) -> int:
         """See `Reader.readinto`."""
-        if self._piece is None or self._done_bytes == self._piece.count:
+        if self._piece is None or self._done_bytes == _size_of(self._piece):
             self._piece = self._loop.run(_next(self._pieces))
             self._done_bytes = 0
             if self._piece is None:
                 return 0
-        wanted = buffer[: self._piece.count - self._done_bytes]
-        offset = self._piece.offset + self._done_bytes
-        count = os.preadv(self._piece.file.fileno(), [wanted], offset)
+        count = _copied(self._piece, self._done_bytes, buffer)
         self._done_bytes += count
         return count
 
     def close(self) -> None:
         """See `Reader.close`."""
         self._loop.run(_closed(self._pieces))
+
+
+def _size_of(piece: Piece) -> int:
+    return piece.count if isinstance(piece, FileBytes) else len(piece)
+
+
+def _copied(piece: Piece, start: int, buffer: memoryview) -> int:
+    """Copy what fits of a piece, from `start` on, and return how much that was."""
+    if isinstance(piece, FileBytes):
+        wanted = buffer[: piece.count - start]
+        return os.preadv(piece.file.fileno(), [wanted], piece.offset + start)
+    data = memoryview(piece)[start : start + len(buffer)]
+    buffer[: len(data)] = data
+    return len(data)
 
 
 async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece | None:

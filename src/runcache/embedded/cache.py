@@ -7,20 +7,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.config import Settings
 from runcache.maintenance import Maintenance
 from runcache.model import Entry, Span
 from runcache.records import entry_name
 from runcache.service import CacheService, Observer, Piece, Records, UploadLimits, now_ms
-from runcache.store.local import LocalStore
+from runcache.store.opening import open_store
 
 if TYPE_CHECKING:
     from runcache.catalog.catalog import Catalog
+    from runcache.store.blobs import BlobStore
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-# Beside the catalog: when the limits were last applied by whoever has no background of its own.
+# In the data folder: when the limits were last applied by whoever has no background of its own.
 _SWEPT: Final = "swept"
 
 
@@ -40,7 +41,7 @@ class Cache:
         self._settings = settings
         self._stack = stack
         self.catalog: Catalog
-        self.store: LocalStore
+        self.store: BlobStore
         self.service: CacheService
         self.maintenance: Maintenance
         self.records: Records
@@ -57,14 +58,13 @@ class Cache:
         """
         async with AsyncExitStack() as stack:
             cache = cls(settings, stack)
-            cache.store = store = LocalStore(settings.store)
-            stack.callback(store.close)
+            cache.store = store = await stack.enter_async_context(open_store(settings.store))
             cache.catalog = catalog = await stack.enter_async_context(
                 open_catalog(settings.catalog)
             )
-            cache.maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
+            cache.maintenance = Maintenance(catalog, store, settings.limits(), now=catalog.now_ms)
             await cache.maintenance.claim_store()
-            cache.records = Records(catalog, now=now_ms)
+            cache.records = Records(catalog, now=catalog.now_ms)
             cache.service = CacheService(
                 catalog,
                 store,
@@ -74,6 +74,7 @@ class Cache:
                     min_free_bytes=settings.min_free,
                 ),
                 observers=(cache.records, cache._saves),
+                now=catalog.now_ms,
             )
             boot_id = await asyncio.to_thread(_boot_id)
             if boot_id is not None and await cache.maintenance.recover(boot_id):
@@ -115,11 +116,12 @@ class Cache:
 
     def _is_sweep_due(self) -> bool:
         """Say whether the limits were last applied so long ago, and note that they are now."""
-        mark = self._settings.catalog.with_name(_SWEPT)
+        mark = self._settings.data / _SWEPT
         with suppress(OSError):
             age_seconds = now_ms() / 1000 - mark.stat().st_mtime
             if age_seconds < self._settings.sweep_every.total_seconds():
                 return False
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.touch(mode=0o600)
         return True
 

@@ -58,7 +58,7 @@ class EmbeddedTransport:
     @property
     def place(self) -> str:
         """See `Transport.place`."""
-        return str(self._settings.catalog)
+        return self._settings.catalog.shown
 
     @property
     def scope(self) -> str | None:

@@ -11,6 +11,7 @@ from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import BATCH
 from runcache.errors import BlobMissing
 from runcache.maintenance.debris import Debris
+from runcache.maintenance.subsets import EVERYTHING, Subset
 from runcache.model import Span
 from runcache.store.blobs import BlobStore, Hasher
 
@@ -27,10 +28,13 @@ class Problem:
 
 @dataclass(slots=True)
 class CheckReport:
-    """What `check` looked at, and what is wrong."""
+    """What `check` looked at, what it read of that, and what is wrong."""
 
     entry_count: int = 0
+    blob_count: int = 0
     size_bytes: int = 0
+    read_count: int = 0
+    read_bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -67,18 +71,23 @@ class Checking:
                 damaged.append(blob.name)
         return damaged
 
-    async def check(self, *, read_data: bool = False, repair: bool = False) -> CheckReport:
+    async def check(
+        self, *, read_data: bool = False, subset: Subset = EVERYTHING, repair: bool = False
+    ) -> CheckReport:
         """Verify that the bytes of each entry are there, with `read_data` also that they are right.
 
-        What several entries share is looked at once. `repair` forgets damaged entries, removes what
-        nothing refers to, and corrects counts.
+        Read are the blobs of `subset` only. What several entries share is looked at once. `repair`
+        forgets damaged entries, removes what nothing refers to, and corrects counts.
         """
         report = CheckReport(entry_count=await self._catalog.entries.count())
+        is_chosen = subset.chooser(*await self._catalog.blobs.committed_totals())
         last_id = 0
         while page := await self._catalog.blobs.committed(after_id=last_id, limit=BATCH):
             last_id = page[-1].id
             for blob in page:
-                await self._check_blob(blob, report, read_data=read_data, repair=repair)
+                await self._check_blob(
+                    blob, report, read_data=read_data and is_chosen(blob.name), repair=repair
+                )
         for name in await self._catalog.repositories.miscounted(repair=repair):
             detail = "its counts differ from its entries"
             report.problems.append(Problem("miscounted", name, detail, is_repaired=repair))
@@ -101,7 +110,7 @@ class Checking:
             return not await self._catalog.entries.forget_holders(blob.name, now_ms=self._now())
         if blob.sha256 is None:
             await self._catalog.blobs.record_digest(blob.id, hasher.digest())
-        await self._debris.delete(blob.name)
+        await self._debris.delete(blob.name, is_committed=True)
         await self._store.sync(blob.name)
         await self._catalog.blobs.record_durable(blob.id, now_ms=self._now())
         return True
@@ -113,9 +122,13 @@ class Checking:
     async def _check_blob(
         self, blob: CommittedBlob, report: CheckReport, *, read_data: bool, repair: bool
     ) -> None:
+        report.blob_count += 1
         report.size_bytes += blob.size_bytes
+        if read_data:
+            report.read_count += 1
+            report.read_bytes += blob.size_bytes
         # What a request was still writing when its entry was settled, and then was killed.
-        for part in await self._debris.of(blob.name):
+        for part in await self._debris.of(blob.name, is_committed=True):
             if repair:
                 await self._store.delete_parts(blob.name, [part])
             report.problems.append(_orphan(f"{blob.name}/{part}", is_repaired=repair))

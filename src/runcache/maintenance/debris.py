@@ -25,13 +25,13 @@ class Debris:
                     if name not in known:
                         yield name
 
-    async def of(self, blob: str) -> list[str]:
-        """Name the files of a blob that are no parts of it and that nobody is writing."""
+    async def of(self, blob: str, *, is_committed: bool) -> list[str]:
+        """Name what lies in a blob, is no part of it and will not become one."""
         # In this order: what was finished before the first look has its row by the second.
-        unclaimed = await self._store.unclaimed(blob)
+        unclaimed = await self._store.unclaimed(blob, is_committed=is_committed)
         known = await self._catalog.blobs.part_names(blob)
         return [name for name in unclaimed if name not in known]
 
-    async def delete(self, blob: str) -> None:
-        """Delete such files of a blob."""
-        await self._store.delete_parts(blob, await self.of(blob))
+    async def delete(self, blob: str, *, is_committed: bool) -> None:
+        """Delete that of a blob."""
+        await self._store.delete_parts(blob, await self.of(blob, is_committed=is_committed))

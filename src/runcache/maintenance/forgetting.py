@@ -179,7 +179,10 @@ class Forgetting:
                 by=by,
             )
             await self._shrink(excess, report, References(), dry_run=dry_run)
-        free_bytes = await self._store.free_bytes() + await self._catalog.blobs.doomed_bytes()
+        free_bytes = await self._store.free_bytes()
+        if free_bytes is None:
+            return
+        free_bytes += await self._catalog.blobs.doomed_bytes()
         free_bytes += report.size_bytes if dry_run else 0
         excess = _Excess(
             repository=None,

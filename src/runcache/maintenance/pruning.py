@@ -75,4 +75,5 @@ class Pruning:
         while blobs := await self._catalog.blobs.in_the_making(after_id=last_id, limit=BATCH):
             last_id = blobs[-1][0]
             for _, name in blobs:
-                await self._debris.delete(name)
+                await self._debris.delete(name, is_committed=False)
+        await self._store.tidy()

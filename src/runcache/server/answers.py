@@ -18,8 +18,11 @@ from runcache.server.context import (
     METRICS,
     REPOSITORY,
     REQUEST_ID,
+    SERVICE,
     require_own_authority,
 )
+from runcache.server.results import IS_FORWARDED
+from runcache.server.results import ROUTE as FORWARDED
 from runcache.server.transfers import IS_LAST, MOVED_BYTES
 from runcache.server.ui import headers as ui_headers
 from runcache.server.ui import refusals as ui
@@ -105,7 +108,8 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     if request.path.startswith(ui_headers.PREFIX):
         ui_headers.add_headers(response)
     response.headers.pop("Server", None)
-    if request.get(IS_LAST):
+    # Who is told that this server goes shall not keep a connection that ends with it.
+    if request.get(IS_LAST) or request.app[SERVICE].is_leaving:
         response.force_close()
         response.headers["Connection"] = "close"
 
@@ -176,5 +180,7 @@ def _plain_error(
 
 
 def _route_of(request: web.Request) -> str:
+    if request.get(IS_FORWARDED):
+        return FORWARDED
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "none"

@@ -9,7 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.config import Settings
 from runcache.insight.explain.explanations import Explanations
 from runcache.maintenance import Maintenance
@@ -17,20 +17,24 @@ from runcache.server import (
     artifactcache,
     azure_blob,
     context,
+    engines,
     entries,
     explain,
     keys,
     native,
     openapi,
     ops,
+    reading,
+    results,
     twirp,
 )
 from runcache.server.answers import add_common_headers, canonical_log_line, errors_in_dialect
 from runcache.server.auth import JobTokens
 from runcache.server.background import Background
+from runcache.server.keys import SigningKey
 from runcache.server.links import PATH as LINK_PATH
 from runcache.server.links import Links
-from runcache.server.metrics import Metrics
+from runcache.server.metrics import CATALOG, STORE, Metrics
 from runcache.server.operations import routes
 from runcache.server.rest import table as rest
 from runcache.server.transfers import Transfers
@@ -48,13 +52,16 @@ from runcache.server.ui import (
 )
 from runcache.server.ui import explain as explain_page
 from runcache.server.ui import headers as ui
-from runcache.service import CacheService, Records, UploadLimits, now_ms
+from runcache.service import CacheService, Records, UploadLimits
 from runcache.service.contents import EntryContents
 from runcache.service.management import Management
-from runcache.store.local import LocalStore
+from runcache.store.opening import open_direct, open_read_cache, open_store
 from runcache.wire import native as native_wire
 from runcache.wire.artifactcache import CACHES_PATH, LOOKUP_PATH
 from runcache.wire.twirp import SERVICE_PATH, Method
+
+LOOKUP_SECONDS: Final = 1.9
+"""When a lookup that nobody could answer becomes a miss."""
 
 OPERATIONS: Final = (*rest.OPERATIONS, *entries.OPERATIONS, *explain.OPERATIONS)
 """What `/openapi.json` describes."""
@@ -77,6 +84,9 @@ ROUTES: Final = (
     web.delete(native_wire.UPLOAD_PATH, native.abandon),
     web.put(native_wire.PACK_PATH, native.put_pack),
     web.put(native_wire.MANIFEST_PATH, native.put_manifest),
+    web.post(native_wire.UPLOAD_LINKS_PATH, native.sign_upload),
+    web.post(native_wire.PACK_PATH, native.take_pack),
+    web.post(native_wire.MANIFEST_PATH, native.take_manifest),
     web.post(native_wire.COMMIT_PATH, native.commit),
     *routes(OPERATIONS),
     web.get(openapi.PATH, openapi.show),
@@ -114,56 +124,81 @@ class Wired:
 
 @asynccontextmanager
 async def wired(
-    settings: Settings, *, seconds: Callable[[], float] = time.monotonic
+    settings: Settings, key: SigningKey, *, seconds: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[Wired]:
     """Open catalog and store, and build everything above them; close all of it on the way out.
 
-    `seconds` is the clock that tells which transfers have stalled.
+    What is signed is signed with keys derived from `key`. `seconds` is the clock that tells which
+    transfers have stalled.
     """
-    key = await asyncio.to_thread(keys.key_of, settings)
-    metrics = Metrics()
+    metrics = Metrics(is_shared=settings.workers > 1)
     transfers = Transfers(metrics, seconds=seconds)
-    store = LocalStore(settings.store)
-    try:
-        async with open_catalog(settings.catalog) as catalog:
-            maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
-            await maintenance.claim_store()
-            records = Records(catalog, now=now_ms)
-            background = Background(maintenance, records, transfers, metrics, settings)
-            service = CacheService(
-                catalog,
-                store,
-                UploadLimits(
-                    upload_ttl=settings.upload_ttl,
-                    entry_limit_bytes=settings.entry_limit,
-                    min_free_bytes=settings.min_free,
-                ),
-                observers=(metrics, background, records),
-            )
-            app = web.Application(
-                middlewares=[canonical_log_line, errors_in_dialect], client_max_size=0
-            )
-            app[context.SETTINGS] = settings
-            app[context.SERVICE] = service
-            app[context.MANAGEMENT] = Management(
-                catalog, settings.limits(), maintenance, observers=(metrics, background)
-            )
-            app[context.RECORDS] = records
-            app[context.CONTENTS] = EntryContents(catalog, store, records)
-            app[context.EXPLANATIONS] = Explanations(service, catalog, now=now_ms)
-            app[context.JOB_TOKENS] = JobTokens(key.derived(keys.JOB_TOKENS), now=now_ms)
-            app[context.LINKS] = Links(
-                key.derived(keys.LINKS), link_ttl=settings.link_ttl, now=now_ms
-            )
-            app[context.METRICS] = metrics
-            app[openapi.DOCUMENT] = openapi.document(OPERATIONS)
-            app[context.TRANSFERS] = transfers
-            app[session.SESSIONS] = session.Sessions(key, now=now_ms)
-            app[static.ASSETS] = assets = await asyncio.to_thread(static.Assets.read)
-            app[rendering.PAGES] = await asyncio.to_thread(rendering.Pages.read, assets)
-            app.on_response_prepare.append(add_common_headers)
-            app.add_routes(ROUTES)
-            async with background.running(service):
-                yield Wired(app, service, transfers)
-    finally:
-        store.close()
+    async with (
+        open_store(settings.store, heard=engines.told_of(STORE, metrics)) as store,
+        open_direct(settings.store if settings.direct_transfers else None) as direct,
+        open_catalog(settings.catalog, heard=engines.told_of(CATALOG, metrics)) as catalog,
+        open_read_cache(
+            store,
+            catalog.blobs,
+            settings.data / reading.FOLDER,
+            catalog_id=await catalog.identity(),
+            limit_bytes=settings.read_cache,
+            min_free_bytes=settings.min_free,
+            observer=reading.ToldReading(metrics),
+        ) as reader,
+    ):
+        maintenance = Maintenance(
+            catalog, store, settings.limits(), now=catalog.now_ms, direct=direct
+        )
+        await maintenance.claim_store()
+        records = Records(catalog, now=catalog.now_ms)
+        background = Background(maintenance, records, transfers, metrics, settings)
+        service = CacheService(
+            catalog,
+            store,
+            UploadLimits(
+                upload_ttl=settings.upload_ttl,
+                entry_limit_bytes=settings.entry_limit,
+                min_free_bytes=settings.min_free,
+            ),
+            observers=(metrics, background, records),
+            now=catalog.now_ms,
+            direct=direct,
+            lookup_seconds=LOOKUP_SECONDS,
+            reader=reader,
+        )
+        app = web.Application(
+            middlewares=[canonical_log_line, errors_in_dialect], client_max_size=0
+        )
+        app[context.SETTINGS] = settings
+        app[context.SERVICE] = service
+        app[context.MANAGEMENT] = Management(
+            catalog, settings.limits(), maintenance, observers=(metrics, background)
+        )
+        app[context.RECORDS] = records
+        app[context.CONTENTS] = EntryContents(catalog, store, records)
+        app[context.EXPLANATIONS] = Explanations(service, catalog, now=catalog.now_ms)
+        app[context.JOB_TOKENS] = JobTokens(
+            key.derived(keys.JOB_TOKENS),
+            former=key.derived_formerly(keys.JOB_TOKENS),
+            now=catalog.now_ms,
+        )
+        app[context.LINKS] = Links(
+            key.derived(keys.LINKS),
+            former=key.derived_formerly(keys.LINKS),
+            link_ttl=settings.link_ttl,
+            now=catalog.now_ms,
+        )
+        app[context.METRICS] = metrics
+        app[openapi.DOCUMENT] = openapi.document(OPERATIONS)
+        app[context.TRANSFERS] = transfers
+        app[session.SESSIONS] = session.Sessions(key, now=catalog.now_ms)
+        app[static.ASSETS] = assets = await asyncio.to_thread(static.Assets.read)
+        app[rendering.PAGES] = await asyncio.to_thread(rendering.Pages.read, assets)
+        app.on_response_prepare.append(add_common_headers)
+        app.add_routes(ROUTES)
+        async with (
+            background.running(service),
+            results.forwarding(app, settings.results_upstream, key=key.derived(keys.RESULTS)),
+        ):
+            yield Wired(app, service, transfers)

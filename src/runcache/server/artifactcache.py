@@ -1,6 +1,7 @@
 """Protocol v1: the five routes below `_apis/artifactcache` (protocol §3)."""
 
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from runcache.server.context import (
     origin_of,
 )
 from runcache.server.failures import ARTIFACTCACHE, failure_of
+from runcache.server.patience import patiently
 from runcache.wire import artifactcache as wire
 
 # The list is for a person who reads a debug log.
@@ -72,7 +74,8 @@ async def commit(request: web.Request) -> web.Response:
     """Commit an upload."""
     grant = grant_of(request)
     wanted = wire.Commit.decode(await body_of(request, wire.MAX_BODY_BYTES))
-    await request.app[SERVICE].commit_ranges(grant, _cache_id(request), wanted.size_bytes)
+    commit = request.app[SERVICE].commit_ranges
+    await patiently(partial(commit, grant, _cache_id(request), wanted.size_bytes))
     return web.Response(status=204)
 
 

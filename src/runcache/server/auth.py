@@ -12,13 +12,14 @@ import re
 import secrets
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import OctKey
 
 from runcache.access import owner_name, repository_name
@@ -49,12 +50,14 @@ class _Verified:
 class JobTokens:
     """Makes and reads job tokens. `key` is derived for this purpose; `now` is in milliseconds.
 
+    Tokens that one of the `former` keys has signed count as well.
     Tokens that were verified are remembered, so that a lookup does not pay for a signature each
     time. To be used from one thread.
     """
 
-    def __init__(self, key: bytes, *, now: Callable[[], int]) -> None:
+    def __init__(self, key: bytes, *, former: Sequence[bytes] = (), now: Callable[[], int]) -> None:
         self._key = OctKey.import_key(key)
+        self._accepted = (self._key, *map(OctKey.import_key, former))
         self._now = now
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
@@ -111,8 +114,7 @@ class JobTokens:
 
     def _verify(self, token: str, digest: bytes) -> _Verified:
         try:
-            signed = jws.deserialize_compact(token, self._key, _ALGORITHMS)
-            claims = json.loads(signed.payload)
+            claims = json.loads(signed_payload(token, self._accepted))
             return _Verified(
                 Grant(
                     repository=repository_name(_text(claims, "repository")),
@@ -141,6 +143,18 @@ class JobTokens:
         self._verified.move_to_end(digest)
         if len(self._verified) > MAX_REMEMBERED:
             self._verified.popitem(last=False)
+
+
+def signed_payload(text: str, accepted: Sequence[OctKey]) -> bytes:
+    """Return what one of these keys has signed, of which there is at least one.
+
+    Raises:
+        JoseError, ValueError: none of them has, or it cannot be read.
+    """
+    for key in accepted[:-1]:
+        with suppress(BadSignatureError):
+            return jws.deserialize_compact(text, key, _ALGORITHMS).payload
+    return jws.deserialize_compact(text, accepted[-1], _ALGORITHMS).payload
 
 
 def not_authenticated() -> NotAuthenticated:

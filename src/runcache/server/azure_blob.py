@@ -2,14 +2,16 @@
 
 import asyncio
 from contextlib import aclosing
+from functools import partial
 
 from aiohttp import web
 
 from runcache.errors import CacheError, MalformedMessage
 from runcache.model import Span
-from runcache.server.context import LINKS, SERVICE, TRANSFERS, body_of, target_of
-from runcache.server.failures import AZURE_BLOB, failure_of
+from runcache.server.context import LINKS, SERVICE, TRANSFERS, body_of, direct_for, target_of
+from runcache.server.failures import AZURE_BLOB, AZURE_BLOB_DOWNLOAD, failure_of
 from runcache.server.links import FOR_BASE, PURPOSES
+from runcache.server.patience import patiently
 from runcache.wire import azure_blob as wire
 
 
@@ -29,7 +31,7 @@ async def put(request: web.Request) -> web.Response:
             text = await body_of(request, wire.MAX_BLOCK_LIST_BYTES)
             # 50 000 ids take 0.14 s.
             block_ids = await asyncio.to_thread(wire.parse_block_list, text)
-            await service.order_blocks(blob, block_ids)
+            await patiently(partial(service.order_blocks, blob, block_ids))
     # Clients take nothing but exactly 201 (protocol §4.3).
     return web.Response(
         status=201, headers={"ETag": wire.etag_of(blob), wire.SERVER_ENCRYPTED: "true"}
@@ -62,13 +64,19 @@ async def get(request: web.Request) -> web.StreamResponse:
         await response.prepare(request)
         return response
     is_restore = FOR_BASE not in request.rel_url.raw_query_string
+    direct = direct_for(request) if wire.may_be_led_away(request.headers) else None
+    if direct is not None:
+        time_left = request.app[LINKS].time_left(target_of(request))
+        url = await direct.download_url(blob, span, expires_in=time_left, is_restore=is_restore)
+        if url is not None:
+            return web.Response(status=307, headers={"Location": url, "Cache-Control": "no-store"})
     pieces = request.app[SERVICE].read(blob, span, is_restore=is_restore)
     return await request.app[TRANSFERS].send(request, response, pieces)
 
 
 def refusal(request: web.Request, error: CacheError) -> web.Response:
     """Return the answer of this dialect to a request that failed."""
-    failure = failure_of(AZURE_BLOB, error)
+    failure = failure_of(AZURE_BLOB if request.method == "PUT" else AZURE_BLOB_DOWNLOAD, error)
     code = wire.ErrorCode(failure.code)
     if isinstance(error, MalformedMessage):
         is_list = request.query.get("comp") == "blocklist"

@@ -51,7 +51,9 @@ class Background(Observer):
         self._transfers = transfers
         self._metrics = metrics
         self._settings = settings
+        self._sweep_every: timedelta | None = None
         self._unsettled = asyncio.Event()
+        self._settled = asyncio.Event()
         self._grown = asyncio.Event()
         # Repositories that have grown, and what has other limits: and whose doing that was.
         self._causes: dict[str, str] = {}
@@ -108,9 +110,12 @@ class Background(Observer):
                 _repeat(RECORD_EVERY_SECONDS, self._write_records),
                 _repeat(LEASE_EVERY_SECONDS, partial(self._keep_what_is_in_use, service)),
                 _repeat(LEASE_EVERY_SECONDS, self._prune_doomed),
+                _repeat(LEASE_EVERY_SECONDS, self._maintenance.set_clock),
+                _repeat(LEASE_EVERY_SECONDS, self._look_for_unsettled),
                 _repeat(STALL_LOOK_EVERY_SECONDS, self._end_stalled),
                 _repeat(sweep_seconds, partial(self._sweep, service), at_once=True),
                 _whenever(self._unsettled, self._settle),
+                _whenever(self._settled, self._compose),
                 _whenever(self._reported, self._verify),
                 _whenever(self._grown, partial(self._keep_limits, service)),
             )
@@ -135,9 +140,17 @@ class Background(Observer):
     async def _keep_what_is_in_use(self, service: CacheService) -> None:
         written = service.uploads_in_flight(within_seconds=LEASE_EVERY_SECONDS)
         await self._maintenance.keep(service.blobs_being_read(), written=written, lease=LEASE)
+        if service.direct is not None:
+            # What the store sends nobody here sees: it has as long as a link works.
+            led_to = service.direct.blobs_led_to()
+            await self._maintenance.keep(led_to, lease=self._settings.link_ttl)
 
     async def _prune_doomed(self) -> None:
         await self._maintenance.delete_doomed()
+
+    async def _look_for_unsettled(self) -> None:
+        # Another replica may have died before it was done with what it committed.
+        self._unsettled.set()
 
     async def _end_stalled(self) -> None:
         ended = self._transfers.end_stalled()
@@ -148,6 +161,16 @@ class Background(Observer):
         damaged = await self._maintenance.settle()
         if damaged:
             _log.error("entries.damaged", count=damaged, reason="bytes differ from their digest")
+        self._settled.set()
+
+    async def _compose(self) -> None:
+        report = await self._maintenance.compose()
+        if report is None:
+            return
+        if report.blob_count:
+            _log.info("composed", blobs=report.blob_count, size_bytes=report.size_bytes)
+        for blob, reason in report.failures.items():
+            _log.warning("compose.failed", blob=blob, error=reason)
 
     async def _verify(self) -> None:
         now = time.monotonic()
@@ -182,7 +205,9 @@ class Background(Observer):
     async def _sweep(self, service: CacheService) -> None:
         # The order of last accesses decides: it must be known to the last one.
         await self._record_accesses(service)
-        done = await self._maintenance.sweep()
+        done = await self._maintenance.sweep(every=self._sweep_every)
+        # What other replicas did counts from now on: this one may have come with other limits.
+        self._sweep_every = self._settings.sweep_every
         if done is None:
             return
         await self._records.trim()
@@ -205,30 +230,50 @@ class Background(Observer):
 async def _repeat(
     seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False
 ) -> None:
+    attempts = _Attempts(work)
     if at_once:
-        await _attempt(work)
+        await attempts.make()
     while True:
         await asyncio.sleep(seconds)
-        await _attempt(work)
+        await attempts.make()
 
 
 async def _whenever(event: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    attempts = _Attempts(work)
     while True:
         await event.wait()
         event.clear()
-        while not await _attempt(work):
+        while not await attempts.make():
             with suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), RETRY_AFTER_SECONDS)
             event.clear()
 
 
-async def _attempt(work: Callable[[], Awaitable[None]]) -> bool:
-    try:
-        await work()
-    except CacheError as exc:
-        _log.warning("background.failed", error=str(exc))
+class _Attempts:
+    """Attempts at one task: told of when they begin to fail, and when they no longer do."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._name = getattr(work, "func", work).__name__.strip("_")
+        self._is_failing = False
+
+    async def make(self) -> bool:
+        """Attempt it once, and say whether it worked."""
+        try:
+            await self._work()
+        except CacheError as exc:
+            if not self._is_failing:
+                _log.warning("background.failed", task=self._name, error=str(exc))
+        except Exception:  # noqa: BLE001  -- a task that ended would never do its work again
+            if not self._is_failing:
+                _log.exception("background.crashed", task=self._name)
+        else:
+            if self._is_failing:
+                _log.info("background.recovered", task=self._name)
+            self._is_failing = False
+            return True
+        self._is_failing = True
         return False
-    return True
 
 
 def _boot_id() -> str:

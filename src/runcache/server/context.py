@@ -24,6 +24,7 @@ from runcache.server.metrics import MISS, Metrics
 from runcache.server.transfers import Transfers
 from runcache.service import CacheService, Records, now_ms
 from runcache.service.contents import EntryContents
+from runcache.service.direct import DirectTransfers
 from runcache.service.management import Management
 
 SERVICE: Final = web.AppKey("service", CacheService)
@@ -161,6 +162,17 @@ def origin_of(request: web.Request) -> str:
         message = "the request does not say which host it is for"
         raise MalformedMessage(message)
     return f"{scheme}://{host}"
+
+
+def direct_for(request: web.Request) -> DirectTransfers | None:
+    """Return what leads a client past this server, `None` where it must not be led there.
+
+    Who is here by `https` is not sent where everybody may listen, nor would clients follow.
+    """
+    direct = request.app[SERVICE].direct
+    if direct is None or (origin_of(request).startswith("https:") and not direct.is_encrypted):
+        return None
+    return direct
 
 
 def is_from_loopback(request: web.Request) -> bool:

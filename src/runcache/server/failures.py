@@ -39,8 +39,14 @@ TWIRP: Final[Table] = {
     errors.LinkRefused: Failure(403, "permission_denied"),
     errors.NotFound: Failure(404, "not_found"),
     errors.Misdirected: Failure(421, "bad_route"),
+    errors.ForwardingLoop: Failure(508, "bad_route"),
     errors.Unavailable: Failure(503, "unavailable"),
-    # Clients hide the text of an error behind "another job may be creating this cache".
+    errors.UpstreamFailed: Failure(502, "unavailable"),
+    errors.UpstreamSilent: Failure(504, "unavailable"),
+    # Clients hide the text of an error behind "another job may be creating this cache", and repeat
+    # a 503 for half a minute (protocol §2.3): these are not over that soon.
+    errors.StoreUnavailable: Failure(200, "unavailable"),
+    errors.CatalogUnavailable: Failure(200, "unavailable"),
     errors.StoreFull: Failure(200, "unavailable"),
 }
 
@@ -55,7 +61,13 @@ ARTIFACTCACHE: Final[Table] = {
     errors.LinkRefused: Failure(403, "Forbidden"),
     errors.NotFound: Failure(404, "NotFound"),
     errors.Misdirected: Failure(421, "Misdirected"),
+    errors.ForwardingLoop: Failure(508, "Misdirected"),
     errors.Unavailable: Failure(503, "ServiceUnavailable"),
+    errors.UpstreamFailed: Failure(502, "ServiceUnavailable"),
+    errors.UpstreamSilent: Failure(504, "ServiceUnavailable"),
+    # Clients repeat 502 to 504 after 5 s (protocol §3).
+    errors.StoreUnavailable: Failure(500, "ServiceUnavailable"),
+    errors.CatalogUnavailable: Failure(500, "ServiceUnavailable"),
     errors.StoreFull: Failure(507, "InsufficientStorage"),
 }
 
@@ -73,9 +85,21 @@ AZURE_BLOB: Final[Table] = {
     errors.LinkRefused: Failure(403, ErrorCode.AUTHENTICATION_FAILED),
     errors.NotFound: Failure(404, ErrorCode.BLOB_NOT_FOUND),
     errors.Misdirected: Failure(421, ErrorCode.INVALID_INPUT),
+    errors.ForwardingLoop: Failure(508, ErrorCode.INVALID_INPUT),
     errors.Unavailable: Failure(503, ErrorCode.SERVER_BUSY),
-    # Azure's clients repeat 500 and 503: a full disk is neither (protocol §4.3).
+    errors.UpstreamFailed: Failure(502, ErrorCode.SERVER_BUSY),
+    errors.UpstreamSilent: Failure(504, ErrorCode.SERVER_BUSY),
+    # Azure's clients repeat 500 and 503 (protocol §4.3), which is for what is over soon.
+    errors.StoreUnavailable: Failure(502, ErrorCode.SERVER_BUSY),
+    errors.CatalogUnavailable: Failure(502, ErrorCode.SERVER_BUSY),
     errors.StoreFull: Failure(507, ErrorCode.INSUFFICIENT_STORAGE),
+}
+
+AZURE_BLOB_DOWNLOAD: Final[Table] = {
+    **AZURE_BLOB,
+    # GitHub's client is another one here, and repeats 502 to 504 (protocol §5.1).
+    errors.StoreUnavailable: Failure(500, ErrorCode.SERVER_BUSY),
+    errors.CatalogUnavailable: Failure(500, ErrorCode.SERVER_BUSY),
 }
 
 GITHUB_REST: Final[Table] = {
@@ -92,7 +116,10 @@ GITHUB_REST: Final[Table] = {
     errors.LinkRefused: Failure(403, ""),
     errors.NotFound: Failure(404, ""),
     errors.Misdirected: Failure(421, ""),
+    errors.ForwardingLoop: Failure(508, ""),
     errors.Unavailable: Failure(503, ""),
+    errors.UpstreamFailed: Failure(502, ""),
+    errors.UpstreamSilent: Failure(504, ""),
     errors.StoreFull: Failure(507, ""),
 }
 
@@ -110,7 +137,10 @@ NATIVE: Final[Table] = {
     errors.LinkRefused: Failure(403, native.ErrorCode.PERMISSION_DENIED),
     errors.NotFound: Failure(404, native.ErrorCode.NOT_FOUND),
     errors.Misdirected: Failure(421, native.ErrorCode.BAD_ROUTE),
+    errors.ForwardingLoop: Failure(508, native.ErrorCode.BAD_ROUTE),
     errors.Unavailable: Failure(503, native.ErrorCode.UNAVAILABLE),
+    errors.UpstreamFailed: Failure(502, native.ErrorCode.UNAVAILABLE),
+    errors.UpstreamSilent: Failure(504, native.ErrorCode.UNAVAILABLE),
     errors.StoreFull: Failure(507, native.ErrorCode.STORE_FULL),
 }
 

@@ -10,7 +10,14 @@ from typing import Final
 
 from aiohttp import web
 
-from runcache.errors import CacheError, InvalidParameter, NotAuthenticated, NotFound, ReadOnlyToken
+from runcache.errors import (
+    CacheError,
+    InvalidParameter,
+    NotAuthenticated,
+    NotFound,
+    ReadOnlyToken,
+    Unavailable,
+)
 from runcache.server.auth import token_in
 from runcache.server.context import API_TOKEN, is_trusted_proxy, origin_of, target_of
 from runcache.server.failures import GITHUB_REST, failure_of
@@ -62,6 +69,8 @@ def refusal(request: web.Request, error: CacheError) -> web.Response:
             message = "Resource not accessible by personal access token"
         case InvalidParameter():
             message = "Validation Failed"
+        case Unavailable() if error.hint is not None:
+            message = f"{error}; {error.hint}"
         case _:
             message = str(error)
     return _json_response(status, wire.error_body(status, message, wire.problem_of(error)))

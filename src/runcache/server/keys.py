@@ -1,8 +1,10 @@
 """The secret of a server, from which every key that signs something is derived.
 
-The file holds 32 random bytes in hex. The one in the data folder is made on first use, readable by
-its owner alone, and refused when others may read it. A file that was named must exist, and its mode
-is left to whoever made it: containers mount their secrets readable by all.
+The file holds 32 random bytes in hex, or several such lines: the first signs, and what any of them
+has signed counts, so that a key can be changed while jobs run. The one in the data folder is made
+on first use, readable by its owner alone, and refused when others may read it. A file that was
+named must exist, and its mode is left to whoever made it: containers mount their secrets readable
+by all.
 """
 
 import hmac
@@ -21,17 +23,26 @@ SECRET_BYTES: Final = 32
 # What keys are derived for.
 JOB_TOKENS: Final = "job tokens"
 LINKS: Final = "links"
+RESULTS: Final = "results"
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A secret that signs nothing itself, and is never printed."""
+    """A secret that signs nothing itself, and is never printed.
+
+    `former` are others, of which what they have signed counts.
+    """
 
     secret: bytes = field(repr=False)
+    former: tuple[bytes, ...] = field(default=(), repr=False)
 
     def derived(self, purpose: str) -> bytes:
         """Return the key for one purpose: what is signed with it counts for nothing else."""
-        return hmac.digest(self.secret, f"runcache {purpose}".encode(), "sha256")
+        return _derived(self.secret, purpose)
+
+    def derived_formerly(self, purpose: str) -> tuple[bytes, ...]:
+        """Return the other keys for one purpose, which sign nothing any more."""
+        return tuple(_derived(secret, purpose) for secret in self.former)
 
 
 def key_of(settings: Settings) -> SigningKey:
@@ -71,10 +82,11 @@ def signing_key(file: Path) -> SigningKey:
     """Return the key in a file that somebody else made.
 
     Raises:
-        InvalidSettings: the file cannot be read, or is no key.
+        InvalidSettings: the file cannot be read, or has a line that is no key.
     """
     try:
-        secret = bytes.fromhex(file.read_text("ascii"))
+        lines = file.read_text("ascii").splitlines()
+        found = [bytes.fromhex(line) for line in lines if line.strip()]
     except OSError as exc:
         is_missing = isinstance(exc, FileNotFoundError)
         raise InvalidSettings(
@@ -82,10 +94,14 @@ def signing_key(file: Path) -> SigningKey:
             hint=f"`openssl rand -hex {SECRET_BYTES} > {file}` makes one" if is_missing else None,
         ) from exc
     except ValueError:
-        secret = b""
-    if len(secret) < SECRET_BYTES:
-        raise InvalidSettings(f"`{file}` is not a signing key: 64 hex digits are wanted")
-    return SigningKey(secret)
+        found = []
+    if not found or min(map(len, found)) < SECRET_BYTES:
+        raise InvalidSettings(f"`{file}` is not a signing key: 64 hex digits a line are wanted")
+    return SigningKey(found[0], former=tuple(found[1:]))
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    return hmac.digest(secret, f"runcache {purpose}".encode(), "sha256")
 
 
 def _create(file: Path) -> None:

@@ -9,7 +9,7 @@ second one of ours is refused.
 import base64
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
 from typing import Final
@@ -41,10 +41,21 @@ PURPOSES: Final[Mapping[str, Purpose]] = {
 
 
 class Links:
-    """Makes and checks links. `key` is derived for this purpose; `now` is in milliseconds."""
+    """Makes and checks links. `key` is derived for this purpose; `now` is in milliseconds.
 
-    def __init__(self, key: bytes, *, link_ttl: timedelta, now: Callable[[], int]) -> None:
+    Links that one of the `former` keys has signed work as well.
+    """
+
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        former: Sequence[bytes] = (),
+        link_ttl: timedelta,
+        now: Callable[[], int],
+    ) -> None:
         self._key = key
+        self._accepted = (key, *former)
         self._ttl_seconds = int(link_ttl.total_seconds())
         self._now = now
 
@@ -79,23 +90,30 @@ class Links:
             or given[1:] != (purpose.value, "b")
         ):
             raise LinkRefused
-        expected = self._signature(blob, purpose, given[0])
-        if not hmac.compare_digest(
-            expected.encode(), ours.get("sig", "").encode("utf-8", "replace")
+        signature = ours.get("sig", "").encode("utf-8", "replace")
+        if not any(
+            hmac.compare_digest(_signature(key, blob, purpose, given[0]).encode(), signature)
+            for key in self._accepted
         ):
             raise LinkRefused
         if int(given[0]) * 1000 <= self._now():
             raise LinkRefused
         return blob
 
+    def time_left(self, target: str) -> timedelta:
+        """Return for how long a link goes on working that `verify` has let pass."""
+        _, _, query = target.partition("?")
+        return timedelta(milliseconds=int(_ours(query)["se"]) * 1000 - self._now())
+
     def _link(self, origin: str, blob: str, purpose: Purpose, expires_at: int) -> str:
-        signature = self._signature(blob, purpose, str(expires_at))
+        signature = _signature(self._key, blob, purpose, str(expires_at))
         return f"{origin}{PATH}{blob}?se={expires_at}&sp={purpose.value}&sr=b&sig={signature}"
 
-    def _signature(self, blob: str, purpose: Purpose, expires_at: str) -> str:
-        signed = f"{purpose.value}\n{blob}\n{expires_at}".encode()
-        digest = hmac.digest(self._key, signed, "sha256")
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+def _signature(key: bytes, blob: str, purpose: Purpose, expires_at: str) -> str:
+    signed = f"{purpose.value}\n{blob}\n{expires_at}".encode()
+    digest = hmac.digest(key, signed, "sha256")
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _ours(query: str) -> dict[str, str]:

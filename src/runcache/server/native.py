@@ -3,6 +3,7 @@
 from contextlib import aclosing
 
 from aiohttp import web
+from msgspec import UNSET
 
 from runcache.errors import CacheError, EntryMissing, UploadGone
 from runcache.model import Contents, Hit, PackName
@@ -11,12 +12,14 @@ from runcache.server.context import (
     SERVICE,
     TRANSFERS,
     body_of,
+    direct_for,
     grant_of,
     id_in,
     note_lookup,
     origin_of,
 )
 from runcache.server.failures import NATIVE, failure_of
+from runcache.service.direct import DirectTransfers
 from runcache.wire import native as wire
 from runcache.wire.json_messages import JsonMessage
 from runcache.wire.native import Base, BlobLink, Committed, Digests, Found, Missed
@@ -72,13 +75,37 @@ async def reserve(request: web.Request) -> web.Response:
         grant, wanted.key, wanted.version, wanted.bases, wanted.inputs
     )
     links = tuple(Base(base.entry.id, _links(request, base, for_base=True)) for base in bases)
-    return _reply(wire.Reserved(upload.id, links), status=201)
+    reserved = wire.Reserved(upload.id, links, direct=direct_for(request) is not None or UNSET)
+    return _reply(reserved, status=201)
+
+
+async def sign_upload(request: web.Request) -> web.Response:
+    """Give a link to put a pack or the manifest into the store."""
+    grant, direct = grant_of(request), _direct(request)
+    wanted = wire.Announce.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    link = await direct.upload_link(
+        grant,
+        _id(request, "upload_id", UploadGone),
+        size_bytes=wanted.size_bytes,
+        sha256=bytes.fromhex(wanted.sha256),
+    )
+    return _reply(wire.UploadLink(link.url, dict(link.headers)))
+
+
+async def take_pack(request: web.Request) -> web.Response:
+    """Take what was put into the store for a pack."""
+    return await _take(request, _pack(request))
+
+
+async def take_manifest(request: web.Request) -> web.Response:
+    """Take what was put into the store for the manifest."""
+    return await _take(request, None)
 
 
 async def put_pack(request: web.Request) -> web.Response:
     """Receive a pack."""
     grant, digests = grant_of(request), Digests.of(request.headers)
-    pack = PackName.parse("{upload_id}-{number}".format_map(request.match_info))
+    pack = _pack(request)
     async with aclosing(request.app[TRANSFERS].received(request)) as body:
         await request.app[SERVICE].snapshots.write_pack(
             grant,
@@ -147,6 +174,26 @@ def _links(
         )
         for blob in found.blobs
     )
+
+
+async def _take(request: web.Request, pack: PackName | None) -> web.Response:
+    grant, direct = grant_of(request), _direct(request)
+    arrived = wire.Arrived.decode(await body_of(request, wire.MAX_BODY_BYTES))
+    upload_id = _id(request, "upload_id", UploadGone)
+    await direct.take(grant, upload_id, pack, sha256=bytes.fromhex(arrived.sha256))
+    return web.Response(status=204)
+
+
+def _direct(request: web.Request) -> DirectTransfers:
+    direct = direct_for(request)
+    if direct is None:
+        # As a server answers that does not know the path.
+        raise web.HTTPNotFound
+    return direct
+
+
+def _pack(request: web.Request) -> PackName:
+    return PackName.parse("{upload_id}-{number}".format_map(request.match_info))
 
 
 def _id(request: web.Request, name: str, missing: type[EntryMissing | UploadGone]) -> int:

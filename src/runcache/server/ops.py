@@ -1,5 +1,7 @@
 """What operators and their machines ask: is it alive, is it ready, how much does it do."""
 
+import asyncio
+
 from aiohttp import web
 
 from runcache.server.context import METRICS, SERVICE, api_token_of, is_from_loopback
@@ -24,6 +26,6 @@ async def metrics(request: web.Request) -> web.Response:
     if not is_from_loopback(request):
         await api_token_of(request)
     return web.Response(
-        body=request.app[METRICS].exposition(),
+        body=await asyncio.to_thread(request.app[METRICS].exposition),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )

@@ -9,7 +9,8 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ from runcache.config import Settings
 from runcache.errors import InvalidSettings
 from runcache.server.answers import unreadable
 from runcache.server.app import Wired, wired
+from runcache.server.keys import SigningKey, key_of
 from runcache.server.logs import configure_logs
 
 BACKLOG: Final = 4096
@@ -62,48 +64,80 @@ class Connection(web.RequestHandler):
         return unreadable(exc)
 
 
-async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a worker has from its parent: `lifeline` is a pipe that ends when the parent does."""
+
+    key: SigningKey
+    listener: socket.socket
+    lifeline: int
+
+
+async def serve(
+    settings: Settings, *, announce: Callable[[str], None], inherited: Inherited | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then let running transfers end and refuse new uploads.
 
-    `announce` gets the address once clients can connect.
+    `announce` gets the address once clients can connect. A worker without its parent ends at once.
+
+    Raises:
+        InvalidSettings, CatalogUnavailable, StoreUnavailable: it cannot serve.
     """
     configure_logs(settings.log_level)
     # A lookup goes from the loop to the catalog's thread and back: with Python's own 5 ms each of
     # them waits that long for a busy other one. 600 → 725 lookups/s.
     sys.setswitchinterval(SWITCH_SECONDS)
     _raise_descriptor_limit()
-    stop = asyncio.Event()
+    stop, orphaned = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with wired(settings) as server, listening(settings, server) as address:
-        # What is there now stays to the end: the collector need not look through it each time.
-        gc.collect()
-        gc.freeze()
-        announce(address)
-        await stop.wait()
-        await _drain(server, settings.drain_for.total_seconds(), stop)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Ctrl-C reaches a worker as well as its parent, which passes it on.
+    loop.add_signal_handler(signal.SIGINT, (lambda: None) if inherited else stop.set)
+    if inherited is not None:
+        _watch(inherited.lifeline, stop, orphaned)
+    key = inherited.key if inherited else await asyncio.to_thread(key_of, settings)
+    with inherited.listener if inherited else bound_socket(settings) as listener:
+        async with (
+            wired(settings, key) as server,
+            listening(settings, server, listener) as listening_at,
+        ):
+            # What is there now stays to the end: the collector need not look through it each time.
+            gc.collect()
+            gc.freeze()
+            announce(listening_at.url)
+            await stop.wait()
+            if not orphaned.is_set():
+                await _leave(server, settings, stop, end_idle=listening_at.end_idle)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a server listens, with a final slash, and how to end connections that do nothing."""
+
+    url: str
+    end_idle: Callable[[], None]
 
 
 @asynccontextmanager
-async def listening(settings: Settings, server: Wired) -> AsyncIterator[str]:
-    """Accept connections, and yield the address; on the way out end all of them."""
+async def listening(
+    settings: Settings, server: Wired, listener: socket.socket
+) -> AsyncIterator[Listening]:
+    """Accept connections; on the way out end all of them."""
     tls = await asyncio.to_thread(_tls, settings)
     runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: _connection(runner),
-            sock=_bound_socket(settings),
-            ssl=tls,
-            backlog=BACKLOG,
+        accepting = await asyncio.get_running_loop().create_server(
+            lambda: _connection(runner), sock=listener, ssl=tls, backlog=BACKLOG
         )
         try:
-            host, port = listener.sockets[0].getsockname()[:2]
+            host, port = listener.getsockname()[:2]
             scheme = "https" if settings.tls_cert else "http"
-            yield f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+            url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+            assert runner.server is not None  # noqa: S101  -- setup() has run
+            yield Listening(url, runner.server.pre_shutdown)
         finally:
-            listener.close()
+            accepting.close()
     finally:
         await runner.cleanup()
 
@@ -122,9 +156,26 @@ def _connection(runner: web.AppRunner) -> Connection:
     )
 
 
+async def _leave(
+    server: Wired, settings: Settings, stop: asyncio.Event, *, end_idle: Callable[[], None]
+) -> None:
+    """Say that this server is about to go, and go once nobody needs it; a second `stop` is enough.
+
+    Until a proxy in front has noticed it does everything as ever: no request shall fail.
+    """
+    server.service.leave()
+    stop.clear()
+    if settings.drain_after:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), settings.drain_after.total_seconds())
+            return
+        # Of those that were used meanwhile, each has ended with its answer.
+        end_idle()
+    await _drain(server, settings.drain_for.total_seconds(), stop)
+
+
 async def _drain(server: Wired, drain_for_seconds: float, stop: asyncio.Event) -> None:
     server.service.drain()
-    stop.clear()
     _log.info("draining", transfers=server.transfers.count)
     deadline = asyncio.get_running_loop().time() + drain_for_seconds
     while server.transfers.count or server.service.uploads_in_flight(
@@ -138,7 +189,24 @@ async def _drain(server: Wired, drain_for_seconds: float, stop: asyncio.Event) -
     _log.info("drained")
 
 
-def _bound_socket(settings: Settings) -> socket.socket:
+def _watch(lifeline: int, stop: asyncio.Event, orphaned: asyncio.Event) -> None:
+    """Set both when the other end of a pipe, to which nobody ever writes, is gone."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(lifeline)
+        orphaned.set()
+        stop.set()
+
+    loop.add_reader(lifeline, end)
+
+
+def bound_socket(settings: Settings) -> socket.socket:
+    """Return a socket for the address of a server, which does not listen yet.
+
+    Raises:
+        InvalidSettings: something else listens there, or there is no such address.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The bodies of blobs: received in large pieces, sent by `sendfile`, and ended when they stall."""
+"""The bodies of blobs: received and sent in large pieces, and ended when they stall."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from runcache.errors import UploadInterrupted
 from runcache.server.metrics import Metrics
-from runcache.service import Piece
+from runcache.service import FileBytes, Piece
 
 SENT: Final = "sent"
 RECEIVED: Final = "received"
@@ -22,6 +22,8 @@ STALLED_AFTER_SECONDS: Final = 60
 # From this size on it pays to receive a body past the parser: 1.8 s → 0.9 s for 1 GiB.
 TAKE_OVER_FROM_BYTES: Final = 4 * 1024 * 1024
 _TAKEN_OVER_BYTES: Final = 4 * 1024 * 1024
+# What is read ahead of a client, so that the store and the client work at once.
+_WAITING_BYTES: Final = 2 * 1024 * 1024
 # Set where no other request can come on a connection.
 IS_LAST: Final = web.RequestKey("is_last", bool)
 _WENT_AWAY: Final = "the client went away"
@@ -100,23 +102,21 @@ class Transfers:
         response: web.StreamResponse,
         pieces: AsyncGenerator[Piece, None],
     ) -> web.StreamResponse:
-        """Answer with pieces of files; `response` has the length of all of them as its own.
+        """Answer with pieces; `response` has the length of all of them as its own.
+
+        Those of files go by `sendfile`. Of the others the next is asked for as soon as no more than
+        2 MiB wait for the client.
 
         Raises:
             BlobMissing: the first piece is missing, and nothing was answered yet.
         """
-        loop = asyncio.get_running_loop()
         async with aclosing(pieces):
             piece = await anext(pieces, None)
             await response.prepare(request)
             with self._tracked(request, SENT) as transport:
                 try:
                     while piece is not None:
-                        sent = await loop.sendfile(transport, piece.file, piece.offset, piece.count)
-                        self._count(request, SENT, sent)
-                        if sent != piece.count:
-                            message = "a part of a blob was cut off while it was sent"
-                            raise ConnectionAbortedError(message)  # noqa: TRY301  -- as if the disk had
+                        await self._send(request, response, transport, piece)
                         piece = await anext(pieces, None)
                     await response.write_eof()
                 except BaseException as exc:
@@ -128,6 +128,25 @@ class Transfers:
                         raise ConnectionResetError(_WENT_AWAY) from exc
                     raise
         return response
+
+    async def _send(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        transport: asyncio.Transport,
+        piece: Piece,
+    ) -> None:
+        if not isinstance(piece, FileBytes):
+            transport.set_write_buffer_limits(high=_WAITING_BYTES)
+            await response.write(piece)
+            self._count(request, SENT, len(piece))
+            return
+        loop = asyncio.get_running_loop()
+        sent = await loop.sendfile(transport, piece.file, piece.offset, piece.count)
+        self._count(request, SENT, sent)
+        if sent != piece.count:
+            message = "a part of a blob was cut off while it was sent"
+            raise ConnectionAbortedError(message)
 
     def end_stalled(self) -> int:
         """Cut off transfers that moved no byte for a minute; to be called every few seconds."""

@@ -1,5 +1,6 @@
 """Protocol v2: the three methods of the cache service (protocol §2)."""
 
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from runcache.errors import CacheError
 from runcache.server.context import LINKS, SERVICE, body_of, grant_of, note_lookup, origin_of
 from runcache.server.failures import TWIRP, failure_of
+from runcache.server.patience import patiently
 from runcache.wire import twirp as wire
 from runcache.wire.twirp import Codec, CreatedEntry, FinalizedEntry, FoundEntry, Method
 
@@ -31,7 +33,8 @@ async def finalize_entry(request: web.Request) -> web.Response:
     """Commit an upload."""
     grant, codec = grant_of(request), _codec_of(request)
     wanted = wire.FinalizeEntry.decode(codec, await body_of(request, wire.MAX_BODY_BYTES))
-    entry = await request.app[SERVICE].commit(grant, wanted.key, wanted.version, wanted.size_bytes)
+    commit = request.app[SERVICE].commit
+    entry = await patiently(partial(commit, grant, wanted.key, wanted.version, wanted.size_bytes))
     return _reply(codec, FinalizedEntry(ok=True, entry_id=entry.id))
 
 

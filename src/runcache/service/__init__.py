@@ -1,13 +1,15 @@
 """What the cache does, whichever protocol asks for it."""
 
-from runcache.service.cache import CacheService, Piece
+from runcache.service.cache import CacheService
 from runcache.service.observer import Lookup, Observer
 from runcache.service.receiving import Body, UploadLimits, now_ms
 from runcache.service.records import Records
+from runcache.store.blobs import FileBytes, Piece
 
 __all__ = (
     "Body",
     "CacheService",
+    "FileBytes",
     "Lookup",
     "Observer",
     "Piece",

@@ -1,10 +1,10 @@
 """The service that every protocol calls: lookups, archives, and reading."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import BinaryIO, Final
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Final
 
 from runcache import matching
 from runcache.catalog.catalog import Catalog
@@ -28,37 +28,36 @@ from runcache.model import (
     Hit,
     Inputs,
     Key,
+    Part,
     Span,
     Upload,
     Usage,
     Version,
 )
 from runcache.service.accesses import Accesses
-from runcache.service.observer import Lookup, Observer
+from runcache.service.observer import Lookup, Observer, tell_of_restore
 from runcache.service.receiving import Body, Receiver, UploadLimits, now_ms
 from runcache.service.snapshots import Snapshots
 from runcache.service.wholeness import Wholeness
-from runcache.store.blobs import BlobStore
+from runcache.store import layout
+from runcache.store.blobs import BlobReader, BlobStore, Piece
+from runcache.store.direct import DirectStore
+
+if TYPE_CHECKING:
+    from runcache.service.direct import DirectTransfers
 
 _RANGE_ID: Final = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """`count` bytes of an open file, from `offset`."""
-
-    file: BinaryIO
-    offset: int
-    count: int
 
 
 class CacheService:
     """Finds, reserves, receives, commits and reads entries, within what a grant allows.
 
-    All methods may raise `StoreUnavailable` and `CatalogUnavailable`.
+    All methods may raise `StoreUnavailable` and `CatalogUnavailable`. With `lookup_seconds` a
+    lookup is a miss instead, also when it takes longer than that.
 
     Attributes:
         snapshots: what only snapshots need; here are archives and what both have in common.
+        direct: bytes that do not pass this server, `None` if all of them do.
     """
 
     def __init__(
@@ -69,7 +68,12 @@ class CacheService:
         *,
         observers: Iterable[Observer] = (),
         now: Callable[[], int] = now_ms,
+        direct: DirectStore | None = None,
+        lookup_seconds: float | None = None,
+        reader: BlobReader | None = None,
     ) -> None:
+        self._reader = reader or store
+        self._lookup_seconds = lookup_seconds
         self._catalog = catalog
         self._store = store
         self._observers = tuple(observers)
@@ -87,6 +91,7 @@ class CacheService:
             self._observers,
             now,
         )
+        self.direct = None if direct is None else self._past_here(direct)
 
     async def find(
         self, grant: Grant, key: str, restore_keys: Iterable[str], version: str
@@ -294,7 +299,7 @@ class CacheService:
     async def read(
         self, blob: Blob, span: Span, *, is_restore: bool = True
     ) -> AsyncGenerator[Piece, None]:
-        """Yield the bytes of `span` as pieces of files, each open until the next one is asked for.
+        """Yield the bytes of `span` as the store has them, each until the next one is asked for.
 
         `is_restore` is false for what is read to save something else.
 
@@ -302,10 +307,7 @@ class CacheService:
             BlobMissing: bytes are missing; the entry is dropped then.
         """
         self._reading[blob.name] = self._reading.get(blob.name, 0) + 1
-        if is_restore and not blob.is_pack and span.start == 0 and span.size_bytes > 1:
-            # One byte is how clients ask whether ranges work.
-            for observer in self._observers:
-                observer.restored(blob.name)
+        tell_of_restore(self._observers, blob, span, is_restore=is_restore)
         try:
             async for parts in self._catalog.blobs.parts(blob.name, span):
                 for part in parts:
@@ -313,8 +315,10 @@ class CacheService:
                     count = min(span.end - part.start, part.size_bytes) - offset
                     if not count:  # an empty block, of which nothing can be sent
                         continue
-                    async with self._store.open(blob.name, part) as file:
-                        yield Piece(file, offset, count)
+                    pieces = self._reader.read(blob.name, part, offset, count)
+                    async with aclosing(pieces):
+                        async for piece in pieces:
+                            yield piece
         except BlobMissing:
             await self._wholeness.drop(blob.name)
             raise
@@ -325,18 +329,20 @@ class CacheService:
 
     async def readiness(self) -> dict[str, str | None]:
         """Say why `catalog`, `store` and `uploads` do not work, or `None` where they do."""
-        reasons: dict[str, str | None] = {"catalog": None, "store": None, "uploads": None}
-        try:
-            await self._catalog.repositories.total_bytes()
-        except CatalogUnavailable as exc:
-            reasons["catalog"] = str(exc)
-        try:
-            await self._receiver.require_space(0)
-        except (StoreFull, StoreUnavailable) as exc:
-            reasons["store"] = str(exc)
-        if self._receiver.is_draining:
+        catalog, store = await asyncio.gather(self._catalog_trouble(), self._store_trouble())
+        reasons = {"catalog": catalog, "store": store, "uploads": None}
+        if self._receiver.is_leaving:
             reasons["uploads"] = str(Draining())
         return reasons
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether this process is about to stop."""
+        return self._receiver.is_leaving
+
+    def leave(self) -> None:
+        """Say from now on that this process is about to stop, and do everything as before."""
+        self._receiver.leave()
 
     def drain(self) -> None:
         """Take no new uploads from now on."""
@@ -354,6 +360,35 @@ class CacheService:
         """Write down what was looked up since the last call, and keep its bytes for the links."""
         await self._accesses.record(link_ms=link_ms)
 
+    async def _catalog_trouble(self) -> str | None:
+        try:
+            await self._catalog.repositories.total_bytes()
+        except CatalogUnavailable as exc:
+            return str(exc)
+        return None
+
+    async def _store_trouble(self) -> str | None:
+        # Of what cannot be there, to hear that it is not.
+        absent = Part(layout.new_part_name(), 0, 1)
+        try:
+            await self._store.first_incomplete({layout.new_blob_name(): [absent]})
+            await self._receiver.require_space(0)
+        except (StoreFull, StoreUnavailable) as exc:
+            return str(exc)
+        return None
+
+    def _past_here(self, direct: DirectStore) -> "DirectTransfers":
+        from runcache.service.direct import DirectTransfers  # noqa: PLC0415  -- S3 alone has them
+
+        return DirectTransfers(
+            self._catalog,
+            direct,
+            self._receiver,
+            self.snapshots,
+            self._observers,
+            self._now,
+        )
+
     async def _find(
         self,
         grant: Grant,
@@ -366,31 +401,44 @@ class CacheService:
     ) -> Hit | None:
         keys = matching.keys_of(key, restore_keys)
         wanted = [Version(version).text for version in versions]
-        steps = matching.walk(grant.readable_scopes, keys)
         lookup = Lookup(grant, keys, wanted)
+        if peek:
+            return await self._looked_up(lookup, every_blob=every_blob)
+        try:
+            async with asyncio.timeout(self._lookup_seconds):
+                hit = await self._looked_up(lookup, every_blob=every_blob)
+        except (CatalogUnavailable, StoreUnavailable, TimeoutError) as exc:
+            if self._lookup_seconds is None:
+                raise
+            for observer in self._observers:
+                observer.gave_up(lookup, exc)
+            return None
+        if hit is not None:
+            self._accesses.note(hit.entry.id, hit.blobs)
+        for observer in self._observers:
+            if hit is None:
+                observer.missed(lookup)
+            else:
+                observer.found(lookup, hit)
+        return hit
+
+    async def _looked_up(self, lookup: Lookup, *, every_blob: bool) -> Hit | None:
+        steps = matching.walk(lookup.grant.readable_scopes, lookup.keys)
         while True:
             found = await self._catalog.entries.find(
-                grant.repository,
-                wanted,
+                lookup.grant.repository,
+                lookup.versions,
                 steps,
                 every_blob=every_blob,
                 whole=self._wholeness.lately_whole(),
             )
             if found is None:
-                if not peek:
-                    for observer in self._observers:
-                        observer.missed(lookup)
                 return None
             damaged = await self._wholeness.first_damaged(found.blobs, found.parts)
             if damaged is None:
-                break
+                kind = matching.answered_step(steps, found.entry).kind
+                return Hit(found.entry, found.blobs, kind)
             await self._wholeness.drop(damaged)
-        hit = Hit(found.entry, found.blobs, matching.answered_step(steps, found.entry).kind)
-        if not peek:
-            self._accesses.note(found.entry.id, found.blobs)
-            for observer in self._observers:
-                observer.found(lookup, hit)
-        return hit
 
     async def _readable(self, grant: Grant, entry_id: int) -> Contents:
         contents = await self._catalog.entries.contents(entry_id)

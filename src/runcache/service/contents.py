@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from stat import S_IMODE, S_ISDIR, S_ISLNK
 from typing import Final
@@ -16,7 +17,7 @@ from runcache.service.records import Records
 from runcache.snapshot.limits import MIB, Limits
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.scan import shown
-from runcache.store.blobs import BlobStore
+from runcache.store.blobs import BlobStore, FileBytes, Piece
 
 MAX_FILES: Final = 10_000
 """How many files a page has at most."""
@@ -101,9 +102,18 @@ class EntryContents:
         # Not by the service: to it whoever reads a blob from its beginning restores an entry.
         async for parts in self._catalog.blobs.parts(blob.name, Span(0, blob.size_bytes)):
             for part in parts:
-                async with self._store.open(blob.name, part) as file:
-                    data += await asyncio.to_thread(file.read)
+                pieces = self._store.read(blob.name, part, 0, part.size_bytes)
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        data += await asyncio.to_thread(_bytes_of, piece)
         return bytes(data)
+
+
+def _bytes_of(piece: Piece) -> bytes | memoryview:
+    if not isinstance(piece, FileBytes):
+        return piece
+    piece.file.seek(piece.offset)
+    return piece.file.read(piece.count)
 
 
 @dataclass(frozen=True, slots=True)

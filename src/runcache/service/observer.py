@@ -1,9 +1,9 @@
 """What the service tells those who count and log."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runcache.model import Entry, Grant, Hit, Key
+from runcache.model import Blob, Entry, Grant, Hit, Key, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,12 @@ class Observer:
     def missed(self, lookup: Lookup) -> None:
         """Hear of a lookup that found nothing."""
 
+    def gave_up(self, lookup: Lookup, reason: Exception) -> None:
+        """Hear of a lookup that was answered as a miss, since nobody could say in time.
+
+        `reason` is a `CatalogUnavailable`, a `StoreUnavailable`, or the `TimeoutError` of both.
+        """
+
     def saved(self, entry: Entry) -> None:
         """Hear of an entry that was committed."""
 
@@ -41,3 +47,16 @@ class Observer:
 
     def damage_reported(self, entry: Entry, reason: str) -> None:
         """Hear of a client that says that an entry is damaged: nothing is proven by it."""
+
+
+def tell_of_restore(
+    observers: Iterable[Observer], blob: Blob, span: Span, *, is_restore: bool
+) -> None:
+    """Tell of a download of `span`, if it is where a restore begins.
+
+    `is_restore` is false for what is read to save something else.
+    """
+    # One byte is how clients ask whether ranges work.
+    if is_restore and not blob.is_pack and span.start == 0 and span.size_bytes > 1:
+        for observer in observers:
+            observer.restored(blob.name)

@@ -60,16 +60,21 @@ class Receiver:
         self._store = store
         self._now = now
         self._is_draining = False
+        self._is_leaving = False
         self._active: dict[str, float] = {}
 
     @property
-    def is_draining(self) -> bool:
-        """Whether no new uploads are taken."""
-        return self._is_draining
+    def is_leaving(self) -> bool:
+        """Whether no new uploads are taken, or none will be soon."""
+        return self._is_leaving
+
+    def leave(self) -> None:
+        """Say from now on that no uploads will be taken soon."""
+        self._is_leaving = True
 
     def drain(self) -> None:
         """Take no new uploads from now on."""
-        self._is_draining = True
+        self._is_leaving = self._is_draining = True
 
     async def begin(
         self,
@@ -114,6 +119,8 @@ class Receiver:
             StoreFull: they do not.
         """
         free_bytes = await self._store.free_bytes()
+        if free_bytes is None:
+            return
         if free_bytes - announced_bytes < self.limits.min_free_bytes:
             raise StoreFull
 
@@ -173,7 +180,7 @@ class Receiver:
                     raise DigestMismatch
                 # From here on a row decides: a request that is cut off now leaves a block or
                 # debris.
-                part.hand_over()
+                await part.hand_over()
                 try:
                     yield NewPart(block_id, name, part.size_bytes)
                 except CacheError:

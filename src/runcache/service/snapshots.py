@@ -89,7 +89,7 @@ class Snapshots:
             UploadTooLarge: all that was received for it exceeds `entry_limit`.
             StoreFull: there is no room for it; the upload is void then, and its key free.
         """
-        upload = await self._upload_of(grant, pack.upload_id)
+        upload = await self.upload_of(grant, pack.upload_id)
         self._receiver.require_size(announced_bytes or 0)
         blob = await self._catalog.snapshots.open_pack(
             pack, blob=layout.new_blob_name(), now_ms=self._now()
@@ -111,7 +111,7 @@ class Snapshots:
         Raises:
             Others: as `write_pack`.
         """
-        upload = await self._upload_of(grant, upload_id)
+        upload = await self.upload_of(grant, upload_id)
         await self._write(upload, upload.blob, body, announced_bytes, blake3=blake3, sha256=sha256)
 
     async def commit(self, grant: Grant, upload_id: int, packs: Sequence[PackName]) -> Entry:
@@ -132,7 +132,7 @@ class Snapshots:
             message = "a pack of the snapshot is named twice"
             raise MalformedMessage(message)
         with suppress(UploadGone):
-            upload = await self._upload_of(grant, upload_id)
+            upload = await self.upload_of(grant, upload_id)
             entry = await self._catalog.snapshots.commit(
                 upload,
                 packs,
@@ -157,11 +157,16 @@ class Snapshots:
         Raises:
             UploadGone: this job has no such upload.
         """
-        upload = await self._upload_of(grant, upload_id)
+        upload = await self.upload_of(grant, upload_id)
         await self._catalog.uploads.void(upload, now_ms=self._now())
         self._receiver.note_ended(upload)
 
-    async def _upload_of(self, grant: Grant, upload_id: int) -> Upload:
+    async def upload_of(self, grant: Grant, upload_id: int) -> Upload:
+        """Return an upload of the same job that becomes a snapshot, by its id.
+
+        Raises:
+            UploadGone: there is none, or it is not this job's.
+        """
         upload = await self._catalog.uploads.get(upload_id, now_ms=self._now())
         if not (upload.is_snapshot and upload.belongs_to(grant)):
             raise UploadGone

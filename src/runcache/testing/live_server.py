@@ -16,7 +16,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, ClassVar, Final, Self
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from runcache.access import scopes_for
 from runcache.model import ScopePermission
 from runcache.server.auth import JobTokens
-from runcache.server.keys import JOB_TOKENS, own_signing_key
+from runcache.server.keys import JOB_TOKENS, own_signing_key, signing_key
 from runcache.service import now_ms
 from runcache.settings import OWN_KEY, PREFIX, variable_of
 
@@ -54,12 +54,15 @@ class LiveServer:
 
     command: ClassVar[Sequence[str]] = COMMAND
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(
+        self, data: Path, *, environ: Mapping[str, str] | None = None, **settings: str
+    ) -> None:
         """Start it, and return once clients can connect.
 
         Args:
             data: the data folder, which is made if it is missing. What an earlier server saved
                 there is there again.
+            environ: more variables of its environment, such as the credentials of a store.
             settings: more settings by their names, such as `repo_limit="50MB"`. Those of the
                 environment and of files do not count.
 
@@ -68,12 +71,13 @@ class LiveServer:
         """
         self.data = data.absolute()
         self.log = self.data.with_name(f"{self.data.name}.log")
+        self._environ = dict(environ or {})
         self._settings = {"host": "127.0.0.1", "port": "0"} | settings | {"data": str(self.data)}
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._start()
-        self._job_tokens = JobTokens(
-            own_signing_key(self.data / OWN_KEY).derived(JOB_TOKENS), now=now_ms
-        )
+        named_key = settings.get("signing_key_file")
+        key = signing_key(Path(named_key)) if named_key else own_signing_key(self.data / OWN_KEY)
+        self._job_tokens = JobTokens(key.derived(JOB_TOKENS), now=now_ms)
 
     def __enter__(self) -> Self:
         return self
@@ -196,7 +200,8 @@ class LiveServer:
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
         }
-        return inherited | {variable_of(name): value for name, value in self._settings.items()}
+        settings = {variable_of(name): value for name, value in self._settings.items()}
+        return inherited | self._environ | settings
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

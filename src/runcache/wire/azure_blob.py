@@ -25,6 +25,8 @@ REQUEST_ID: Final = "x-ms-request-id"
 """A header of every answer: Go clients crash without it (protocol §4.3)."""
 SERVER_ENCRYPTED: Final = "x-ms-request-server-encrypted"
 VERSION: Final = "x-ms-version"
+DIRECT: Final = "x-runcache-direct"
+"""A header of a GET that asks, with `no`, for the bytes themselves."""
 
 LINK_EXPIRY: Final = "se"
 LINK_PERMISSION: Final = "sp"
@@ -40,6 +42,13 @@ MAX_BLOCK_LIST_BYTES: Final = MAX_BLOCKS * (MAX_BLOCK_ID_LENGTH + 40)
 
 # Clients choose the ids and nobody decodes them; the catalog must be able to hold them.
 _BLOCK_ID: Final = re.compile(rf"[!-~]{{1,{MAX_BLOCK_ID_LENGTH}}}")
+_CONDITIONS: Final = (
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+)
 _BLOCK_KINDS: Final = frozenset({"Latest", "Uncommitted", "Committed"})
 # Numbers of 100 digits are beyond every blob; int() would refuse those of more than 4300.
 _BYTE_RANGE: Final = re.compile(
@@ -209,6 +218,17 @@ def failed_precondition(headers: Mapping[str, str], etag: str) -> Literal[304, 4
     if known is not None and {"*", etag, f"W/{etag}"} & set(_tags(known)):
         return 304
     return None
+
+
+def may_be_led_away(headers: Mapping[str, str]) -> bool:
+    """Say whether a GET would be understood by a store that speaks S3, too.
+
+    Azure's clients ask for ranges in a manner of their own: S3 would answer with the whole blob.
+    Others name a tag that they had from us, or ask not to be led away.
+    """
+    if headers.get(DIRECT, "").strip().lower() == "no":
+        return False
+    return not any(name in headers for name in (VERSION, RANGE, *_CONDITIONS))
 
 
 def _tags(header: str) -> list[str]:

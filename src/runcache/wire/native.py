@@ -25,6 +25,7 @@ LINKS_PATH: Final = PREFIX + "entries/{entry_id}/links"
 DAMAGE_PATH: Final = PREFIX + "entries/{entry_id}/damage"
 UPLOADS_PATH: Final = PREFIX + "uploads"
 UPLOAD_PATH: Final = PREFIX + "uploads/{upload_id}"
+UPLOAD_LINKS_PATH: Final = PREFIX + "uploads/{upload_id}/links"
 PACK_PATH: Final = PREFIX + "uploads/{upload_id}/packs/{number}"
 MANIFEST_PATH: Final = PREFIX + "uploads/{upload_id}/manifest"
 COMMIT_PATH: Final = PREFIX + "uploads/{upload_id}/commit"
@@ -51,6 +52,7 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII | re.IGNORECASE)
 
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}\Z")]
 
 
 class ErrorCode(StrEnum):
@@ -143,10 +145,34 @@ class Base(JsonMessage, frozen=True):
 
 
 class Reserved(JsonMessage, frozen=True, omit_defaults=False):
-    """Answers `Reserve`: those of the wanted bases that are there and that the job may read."""
+    """Answers `Reserve`: those of the wanted bases that are there and that the job may read.
+
+    `direct` is true where there are links to put packs and manifest into the store.
+    """
 
     upload_id: int
     bases: tuple[Base, ...]
+    direct: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Announce(JsonMessage, frozen=True):
+    """Asks for a link to put bytes into the store; `sha256` is 64 hexadecimal digits."""
+
+    size_bytes: Annotated[int, msgspec.Meta(gt=0, le=2**63 - 1)]
+    sha256: Sha256
+
+
+class UploadLink(JsonMessage, frozen=True):
+    """Answers `Announce`: where a PUT brings these bytes, and no others, with which headers."""
+
+    url: str
+    headers: dict[str, str]
+
+
+class Arrived(JsonMessage, frozen=True):
+    """Says that the bytes of a pack, or of the manifest, lie in the store."""
+
+    sha256: Sha256
 
 
 class Commit(JsonMessage, frozen=True, omit_defaults=False):

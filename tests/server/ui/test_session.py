@@ -36,6 +36,17 @@ def test_a_ticket_of_another_server_counts_for_nothing() -> None:
     assert Sessions(KEY, now=Clock()).opened(cookie) is None
 
 
+def test_a_session_outlives_the_key_that_it_began_with() -> None:
+    ticket = new_ticket(DIGEST)
+    before = Sessions(KEY, now=Clock())
+    rotated = Sessions(SigningKey(b"x" * 32, former=(KEY.secret,)), now=Clock())
+
+    assert rotated.opened(before.seal(ticket)) == ticket
+    assert rotated.is_csrf_of(ticket, before.csrf_of(ticket))
+    assert before.opened(rotated.seal(ticket)) is None
+    assert not before.is_csrf_of(ticket, rotated.csrf_of(ticket))
+
+
 @pytest.mark.parametrize(
     "cookie",
     [

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from yarl import URL
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.server.ui.session import COOKIE
 from runcache.service import now_ms
 from tests.server.serving import Served, serving

@@ -23,7 +23,7 @@ from multidict import MultiDict, MultiDictProxy
 
 from runcache.errors import FormRefused, MalformedMessage
 from runcache.model import ApiToken
-from runcache.server.auth import not_authenticated, valid_api_token
+from runcache.server.auth import not_authenticated, signed_payload, valid_api_token
 from runcache.server.context import SERVICE, body_of
 from runcache.server.keys import SigningKey
 from runcache.server.ui.headers import PREFIX, is_over_https
@@ -36,6 +36,9 @@ MAX_FIELDS: Final = 1000
 
 _ALGORITHMS: Final = ["HS256"]
 _MAX_COOKIE_LENGTH: Final = 1024
+# What keys are derived for.
+_COOKIES: Final = "ui sessions"
+_FORMS: Final = "ui forms"
 
 Form = MultiDictProxy[str]
 
@@ -60,8 +63,9 @@ class Sessions:
     """Makes and reads cookies. Their keys derive from `key`; `now` is in milliseconds."""
 
     def __init__(self, key: SigningKey, *, now: Callable[[], int]) -> None:
-        self._key = OctKey.import_key(key.derived("ui sessions"))
-        self._form_key = key.derived("ui forms")
+        self._key = OctKey.import_key(key.derived(_COOKIES))
+        self._accepted = (self._key, *map(OctKey.import_key, key.derived_formerly(_COOKIES)))
+        self._form_keys = (key.derived(_FORMS), *key.derived_formerly(_FORMS))
         self._now = now
 
     def seal(self, ticket: Ticket) -> str:
@@ -79,15 +83,26 @@ class Sessions:
         if not cookie or len(cookie) > _MAX_COOKIE_LENGTH:
             return None
         try:
-            claims = json.loads(jws.deserialize_compact(cookie, self._key, _ALGORITHMS).payload)
+            claims = json.loads(signed_payload(cookie, self._accepted))
         except (JoseError, ValueError):
             return None
         is_over = claims["exp"] <= self._now()
         return None if is_over else Ticket(claims["sid"], claims["tok"])
 
     def csrf_of(self, ticket: Ticket) -> str:
-        """Return what each form of a session must send back."""
-        return hmac.digest(self._form_key, ticket.session_id.encode(), "sha256").hex()
+        """Return what each form of a session holds, to send it back."""
+        return _csrf(self._form_keys[0], ticket)
+
+    def is_csrf_of(self, ticket: Ticket, given: str) -> bool:
+        """Say whether a form of this session held `given`."""
+        return any(
+            hmac.compare_digest(given.encode(), _csrf(key, ticket).encode())
+            for key in self._form_keys
+        )
+
+
+def _csrf(key: bytes, ticket: Ticket) -> str:
+    return hmac.digest(key, ticket.session_id.encode(), "sha256").hex()
 
 
 SESSIONS: Final = web.AppKey("ui_sessions", Sessions)
@@ -162,8 +177,5 @@ def require_csrf(request: web.Request, form: Form) -> None:
         FormRefused: another site, another session or nobody made it.
     """
     ticket = ticket_of(request)
-    given = form.get("csrf", "").encode()
-    if ticket is None or not hmac.compare_digest(
-        given, request.app[SESSIONS].csrf_of(ticket).encode()
-    ):
+    if ticket is None or not request.app[SESSIONS].is_csrf_of(ticket, form.get("csrf", "")):
         raise FormRefused
