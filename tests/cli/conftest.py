@@ -15,8 +15,9 @@ from typing import Any, Final
 import pytest
 
 from runcache.access import scopes_for
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.cli.main import main
+from runcache.locations import SqliteFile
 from runcache.model import Grant
 from runcache.service import CacheService, UploadLimits
 from runcache.store.local import LocalStore
@@ -150,7 +151,7 @@ def save(data: Path, key: str, content: bytes) -> None:
 
     async def act() -> None:
         with closing(LocalStore(data / "blobs")) as store:
-            async with open_catalog(data / "catalog.sqlite3") as catalog:
+            async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
                 service = CacheService(catalog, store, UploadLimits(min_free_bytes=0))
                 upload = await service.reserve(grant, key, "v1")
                 await service.write_whole(upload.blob, body(), announced_bytes=len(content))

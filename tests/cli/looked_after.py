@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from runcache.access import scopes_for
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.cli.main import main
+from runcache.locations import SqliteFile
 from runcache.model import Grant
 from runcache.service import CacheService, UploadLimits
 from runcache.store.local import LocalStore
@@ -77,7 +78,7 @@ def keep(data: Path, entries: Iterable[Kept]) -> None:
 
     async def act() -> None:
         with closing(LocalStore(data / "blobs")) as store:
-            async with open_catalog(data / "catalog.sqlite3") as catalog:
+            async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
                 service = CacheService(
                     catalog, store, UploadLimits(min_free_bytes=0), now=lambda: next(now)
                 )

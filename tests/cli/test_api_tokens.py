@@ -3,7 +3,8 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
+from runcache.locations import SqliteFile
 from runcache.model import ApiToken
 from runcache.server.auth import digest_of
 from tests.cli.conftest import Runcache
@@ -11,7 +12,7 @@ from tests.cli.conftest import Runcache
 
 def found_by_text(data: Path, text: str) -> ApiToken | None:
     async def find() -> ApiToken | None:
-        async with open_catalog(data / "catalog.sqlite3") as catalog:
+        async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
             return await catalog.tokens.find(digest_of(text))
 
     return asyncio.run(find())

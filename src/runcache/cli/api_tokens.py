@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.cli.console import Console, example
 from runcache.cli.opened import in_catalog
 from runcache.cli.options import talking

@@ -3,12 +3,13 @@
 import json
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import click
-import msgspec
 
 from runcache.errors import (
+    BackupDamaged,
     CacheError,
     InvalidInput,
     InvalidSettings,
@@ -30,6 +31,7 @@ INTERRUPTED: Final = 130
 # An error that is not listed ends as the nearest of its parents that is.
 EXIT_CODES: Final[Mapping[type[CacheError], int]] = {
     CacheError: FAILED,
+    BackupDamaged: DAMAGE_FOUND,
     InvalidInput: WRONG_USAGE,
     InvalidSettings: WRONG_USAGE,
     LinkRefused: NOT_PERMITTED,
@@ -49,7 +51,9 @@ def exit_code_of(error: CacheError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
-class Console(msgspec.Struct):
+# No struct: `--help` and what is wrong on a command line do without `msgspec`.
+@dataclass(slots=True)
+class Console:
     """Where a command talks to, as its `--json`, `-q` and `-v` say."""
 
     as_json: bool = False

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 from typing import Any, TypeVar
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.config import Settings
 from runcache.maintenance import Maintenance
-from runcache.service import now_ms
-from runcache.store.local import LocalStore
+from runcache.store.opening import open_store
 
 T = TypeVar("T")
 
@@ -41,8 +39,8 @@ def upkeep(settings: Settings, act: Callable[[Maintenance], Coroutine[Any, Any, 
     """
 
     async def run(catalog: Catalog) -> T:
-        with closing(LocalStore(settings.store)) as store:
-            maintenance = Maintenance(catalog, store, settings.limits(), now=now_ms)
+        async with open_store(settings.store) as store:
+            maintenance = Maintenance(catalog, store, settings.limits(), now=catalog.now_ms)
             await maintenance.claim_store()
             return await act(maintenance)
 

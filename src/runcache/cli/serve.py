@@ -8,7 +8,6 @@ from runcache.cli.console import Console, example
 from runcache.cli.options import talking
 from runcache.cli.settings import ALL, with_settings
 from runcache.config import Loaded
-from runcache.server.process import serve
 
 
 @click.command(
@@ -27,5 +26,13 @@ def command(console: Console, *, loaded: Loaded) -> None:
 
     def announce(url: str) -> None:
         console.show(f"serving on {url}", {"url": url})
+
+    if loaded.settings.workers > 1:
+        # First, since it decides how what it imports counts.
+        from runcache.server.workers import serve_with_workers  # noqa: PLC0415  -- see above
+
+        exit_code = serve_with_workers(loaded.settings, announce=announce)
+        click.get_current_context().exit(exit_code)
+    from runcache.server.process import serve  # noqa: PLC0415  -- as above
 
     asyncio.run(serve(loaded.settings, announce=announce))
