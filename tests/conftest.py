@@ -12,6 +12,8 @@ import pytest
 from blockbuster import BlockBusterFunction, blockbuster_ctx
 from hypothesis import settings
 
+pytest_plugins = ("tests.engines.postgres", "tests.engines.seaweedfs")
+
 IN_CI: Final = os.environ.get("CI") == "true"
 
 # A skip that CI accepts has a reason that begins with one of these.
@@ -19,6 +21,9 @@ ALLOWED_SKIPS: Final = (
     "needs more file descriptors",  # a hard limit that a container may set below what a test needs
     "needs the expression suite",  # GitHub's test data, which lies beside a checkout or does not
 )
+
+# What fails in the contract suite of stores tells what it compared.
+pytest.register_assert_rewrite("runcache.testing.blob_store_suite")
 
 # Tests interrupt programs: a shell that runs the suite in the background makes all of them deaf.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -50,6 +55,10 @@ MAY_BLOCK: Final = (
     # It reads from /proc, which is memory.
     ("prometheus_client/process_collector.py", "__init__"),
     ("prometheus_client/process_collector.py", "collect"),
+    # For PostgreSQL it has a loop of its own, in a thread.
+    ("runcache/catalog/migrate.py", "_migrate"),
+    # Whose certificate and passwords it uses, it looks up for each of the few connections it makes.
+    ("asyncpg/connect_utils.py", "_parse_connect_arguments"),
 )
 
 

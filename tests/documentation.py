@@ -9,7 +9,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
 DOCS: Final = ROOT / "docs"
-PAGES: Final = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "examples").glob("*.md")])
+PAGES: Final = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 
 MARK: Final = re.compile(r"^<!-- run(?:: (?P<story>[a-z-]+))? -->$", re.MULTILINE)
 RUN_BLOCK: Final = re.compile(
@@ -54,7 +54,7 @@ class Story:
     def programs(self) -> set[str]:
         """Return the programs of the machine that the story needs."""
         text = "\n".join(command.text for command in self.commands)
-        needed = {"bash"} | ({"curl"} if "curl " in text else set())
+        needed = {"bash", *re.findall(r"\b(act|curl|git) ", text)}
         return needed | ({"tar", "zstd"} if "examples/client" in text else set())
 
 

@@ -2,6 +2,7 @@
 stands still until the test moves it.
 """
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,9 @@ from runcache.model import (
 from runcache.retention import Limits
 from runcache.service import CacheService, Observer, Records, UploadLimits
 from runcache.store.blobs import BlobStore
+from runcache.store.direct import DirectStore
 from runcache.store.local import LocalStore
+from runcache.testing.blob_store_suite import bytes_of
 
 MAIN: Final = "refs/heads/main"
 REPOSITORY: Final = "octo/hello"
@@ -191,10 +194,7 @@ class Cache:
         blob = await self.service.blob(blob_name)
         read = bytearray()
         async for piece in self.service.read(blob, span or Span(0, blob.size_bytes)):
-            piece.file.seek(piece.offset)
-            data = piece.file.read(piece.count)
-            assert len(data) == piece.count
-            read += data
+            read += await asyncio.to_thread(bytes_of, piece)
         return bytes(read)
 
     async def content(self, key: str, *, grant: Grant | None = None) -> bytes | None:
@@ -222,6 +222,7 @@ async def open_cache(
     observers: Iterable[Observer] = (),
     wrapped_connections: Callable[[Connections], Connections] = lambda connections: connections,
     wrapped_store: Callable[[BlobStore], BlobStore] = lambda store: store,
+    direct: DirectStore | None = None,
 ) -> AsyncIterator[Cache]:
     """Open what is in `folder`, which may be nothing yet."""
     clock = clock or Clock()
@@ -234,9 +235,9 @@ async def open_cache(
         store = wrapped_store(local)
         records = Records(catalog, now=clock)
         service = CacheService(
-            catalog, store, upload_limits, observers=(*observers, records), now=clock
+            catalog, store, upload_limits, observers=(*observers, records), now=clock, direct=direct
         )
-        maintenance = Maintenance(catalog, store, limits, now=clock)
+        maintenance = Maintenance(catalog, store, limits, now=clock, direct=direct)
         yield Cache(folder, clock, catalog, store, service, maintenance, records)
     finally:
         await connections.close()

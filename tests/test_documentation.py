@@ -56,6 +56,7 @@ from tests.documentation import (
     stories,
     table,
 )
+from tests.genuine import find_node
 
 DOCUMENTED_ADDRESS = "127.0.0.1:8480"
 OF_A_JOB = ("ACTIONS_", "GITHUB_", "RUNCACHE_", "RUNNER_", "NODE_")
@@ -66,7 +67,8 @@ CITED = re.compile(r"(protocol|management) ((?:§[0-9.]*[0-9])(?:, §[0-9.]*[0-9
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment in which nothing says that a job runs or where a cache is."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_JOB)}
-    path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
+    folders = (f"{sys.prefix}/bin", str(find_node().parent), os.environ["PATH"])
+    path = os.pathsep.join(folders)
     return {**kept, "HOME": str(home), "LANG": "C.UTF-8", "PATH": path, **more}
 
 
@@ -79,6 +81,7 @@ def like_a_checkout(folder: Path) -> Path:
             shutil.copy(entry, folder)
     for name in ("examples", "tests"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "action", folder / "action")  # act does not follow links
     (folder / ".venv").symlink_to(sys.prefix)
     return folder
 
@@ -151,7 +154,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_the_readme_lists_every_page() -> None:
     linked = links_of(ROOT / "README.md")
 
-    assert {f"docs/{page.name}" for page in DOCS.glob("*.md")} <= set(linked)
+    assert {str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md")} <= set(linked)
 
 
 def test_the_table_of_settings_has_every_setting_with_its_default(

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from runcache.locations import SqliteFile
 from runcache.service import now_ms
 from runcache.testing import LiveServer
 from tests.conformance.programs import found
@@ -120,7 +121,7 @@ def tokens_for(server: LiveServer) -> tuple[str, str]:
     """Return a token that may do everything, and one that only reads what `octo` has."""
 
     async def made() -> tuple[str, str]:
-        catalog = server.data / "catalog.sqlite3"
+        catalog = SqliteFile(server.data / "catalog.sqlite3")
         return (
             await api_token(catalog, is_admin=True, can_write=True),
             await api_token(catalog, owners=["octo"]),

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from runcache.locations import SqliteFile
 from runcache.testing import LiveServer
 from tests.cli.looked_after import Kept, keep
 from tests.conformance.programs import found
@@ -25,7 +26,7 @@ class Place:
 
     def __init__(self, server: LiveServer, home: Path) -> None:
         self.repository = new_repository()
-        catalog = server.data / "catalog.sqlite3"
+        catalog = SqliteFile(server.data / "catalog.sqlite3")
         token = asyncio.run(api_token(catalog, owners=["octo"], can_write=True))
         self._variables = {
             "PATH": os.environ["PATH"],

@@ -12,6 +12,7 @@ from schemathesis import Case
 from schemathesis.checks import CheckFunction, not_a_server_error
 from schemathesis.specs.openapi import checks
 
+from runcache.locations import SqliteFile
 from runcache.server import openapi
 from runcache.server.app import OPERATIONS
 from runcache.service import now_ms
@@ -56,7 +57,9 @@ def token(server: LiveServer) -> str:
         async with open_cache(server.data, clock=Clock(now_ms())) as cache:
             for number in range(3):
                 await cache.save(f"key-{number}", grant=job())
-        return await api_token(server.data / "catalog.sqlite3", is_admin=True, can_write=True)
+        return await api_token(
+            SqliteFile(server.data / "catalog.sqlite3"), is_admin=True, can_write=True
+        )
 
     return asyncio.run(made())
 

@@ -16,7 +16,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     started: list[LiveServer] = []
 
     def start(**settings: str) -> LiveServer:
-        server = LiveServer(tmp_path / f"data{len(started)}", **settings)
+        server = LiveServer(tmp_path / f"data{len(started)}", environ=None, **settings)
         started.append(server)
         return server
 

@@ -5,11 +5,19 @@ Without a kill nothing of this is different; with one, nothing is tidied up, as 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -24,7 +32,8 @@ from runcache.model import (
     Upload,
 )
 from runcache.retention import Limits
-from runcache.store.blobs import BlobStore, Hasher, IncomingPart, KernelBytes
+from runcache.store.blobs import BlobStore, Hasher, IncomingPart, KernelBytes, Piece
+from tests.folder_direct import FolderDirect, direct_of
 from tests.in_process import MAIN, REPOSITORY, VERSION, Cache, Clock, body_of, open_cache
 
 T = TypeVar("T")
@@ -63,6 +72,9 @@ class DyingConnections:
         self._connections = connections
         self._life = life
 
+    async def look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._connections.look_up(work)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._connections.read(work)
 
@@ -90,8 +102,8 @@ class DyingPart:
     async def write(self, data: bytes | memoryview | KernelBytes) -> None:
         await self._life.after(self._part.write(data))
 
-    def hand_over(self) -> None:
-        self._part.hand_over()
+    async def hand_over(self) -> None:
+        await self._part.hand_over()
 
 
 class DyingStore:
@@ -110,8 +122,12 @@ class DyingStore:
             yield DyingPart(incoming, self._life)
         self._life.step()
 
-    def open(self, blob: str, part: Part) -> AbstractAsyncContextManager[BinaryIO]:
-        return self._store.open(blob, part)
+    @property
+    def is_durable_at_once(self) -> bool:
+        return self._store.is_durable_at_once
+
+    def read(self, blob: str, part: Part, offset: int, count: int) -> AsyncGenerator[Piece, None]:
+        return self._store.read(blob, part, offset, count)
 
     async def first_incomplete(self, blobs: Mapping[str, Sequence[Part]]) -> str | None:
         return await self._store.first_incomplete(blobs)
@@ -122,8 +138,8 @@ class DyingStore:
     async def sync(self, blob: str) -> None:
         await self._life.after(self._store.sync(blob))
 
-    async def unclaimed(self, blob: str) -> list[str]:
-        return await self._store.unclaimed(blob)
+    async def unclaimed(self, blob: str, *, is_committed: bool = False) -> list[str]:
+        return await self._store.unclaimed(blob, is_committed=is_committed)
 
     async def delete_parts(self, blob: str, parts: Collection[str]) -> None:
         await self._life.after(self._store.delete_parts(blob, parts))
@@ -131,13 +147,16 @@ class DyingStore:
     async def delete(self, blob: str) -> None:
         await self._life.after(self._store.delete(blob))
 
+    async def tidy(self) -> None:
+        await self._life.after(self._store.tidy())
+
     def names(self) -> AsyncIterator[list[str]]:
         return self._store.names()
 
     async def claim(self, catalog_id: str) -> bool:
         return await self._store.claim(catalog_id)
 
-    async def free_bytes(self) -> int:
+    async def free_bytes(self) -> int | None:
         return await self._store.free_bytes()
 
 
@@ -205,6 +224,30 @@ async def save_and_sweep(cache: Cache) -> None:
     await cache.maintenance.prune()
 
 
+async def save_and_compose(cache: Cache) -> None:
+    """Save `key` in two blocks, and let the store compose them."""
+    await cache.save_blocks("key", [b"who", b"le"], grant=JOB)
+    await cache.maintenance.settle()
+    await cache.maintenance.compose()
+    cache.clock.advance(timedelta(hours=1))
+    await cache.maintenance.prune()
+
+
+async def save_directly(cache: Cache) -> None:
+    """Save `key` as a snapshot whose own bytes go past the server, some of them in vain."""
+    service = direct_of(cache)
+    store = service.store
+    assert isinstance(store, FolderDirect)
+    upload = await cache.reserve_snapshot("key", bases="auto", grant=JOB)
+    own = PackName(upload.id, 0)
+    for pack, data in ((own, b"torn"), (own, b"le"), (None, b"manifest")):
+        sent = await store.send(cache, upload, data, grant=JOB)
+        await service.take(JOB, upload.id, pack, sha256=sent)
+    await store.send(cache, upload, b"nobody says so", grant=JOB)
+    shared = PackName(len(SAVED) + 1, 0)
+    await cache.service.snapshots.commit(JOB, upload.id, [shared, own])
+
+
 async def expire(cache: Cache) -> None:
     """Leave an upload of `key` unfinished for too long."""
     upload = await cache.reserve("key", grant=JOB)
@@ -223,6 +266,8 @@ SCENARIOS: Final[dict[str, Callable[[Cache], Awaitable[None]]]] = {
         save_snapshot_of_evicted,
         save_and_settle,
         save_and_sweep,
+        save_and_compose,
+        save_directly,
         expire,
     )
 }
@@ -253,6 +298,7 @@ def live(folder: Path, scenario: str, steps: int) -> None:
             limits=LIMITS,
             wrapped_connections=lambda connections: DyingConnections(connections, life),
             wrapped_store=lambda store: DyingStore(store, life),
+            direct=FolderDirect(folder / "blobs", life.step),
         ) as cache:
             await SCENARIOS[scenario](cache)
 

@@ -15,7 +15,8 @@ from typing import Final
 import pytest
 from aiohttp import ClientError
 
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
+from runcache.locations import SqliteFile
 from runcache.maintenance import Maintenance
 from runcache.retention import Limits
 from runcache.service import now_ms
@@ -132,7 +133,7 @@ async def prune(data: Path) -> None:
     """Do what `runcache prune` does, without starting an interpreter for it."""
     store = LocalStore(data / "blobs")
     try:
-        async with open_catalog(data / "catalog.sqlite3") as catalog:
+        async with open_catalog(SqliteFile(data / "catalog.sqlite3")) as catalog:
             await Maintenance(catalog, store, Limits(), now=now_ms).prune()
     finally:
         store.close()
