@@ -18,7 +18,12 @@ from benchmarks import (
     listing,
     lookup,
     memory,
+    postgres,
+    read_cache,
     records,
+    replicas,
+    s3,
+    sizing,
     transfer,
     versions,
 )
@@ -31,12 +36,17 @@ BENCHMARKS: Final[dict[str, Callable[..., Section]]] = {
     "lookup": lookup.measure,
     "listing": listing.measure,
     "records": records.measure,
+    "postgres": postgres.measure,
     "client": client.measure,
     "client-large": client.measure_large,
     "client-memory": client_memory.measure,
     "client-phases": client_phases.measure,
     "versions": versions.measure,
     "hashing": hashing.measure,
+    "sizing": sizing.measure,
+    "s3": s3.measure,
+    "replicas": replicas.measure,
+    "read-cache": read_cache.measure,
 }
 
 

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Table, create_engine, insert
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy.engine import URL
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.sqlite import open_catalog
+from runcache.catalog.opening import open_catalog
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, PARTS, REPOSITORIES
+from runcache.locations import SqliteFile
 from runcache.matching import keys_of, walk
 from runcache.records import family_of
 from runcache.service import now_ms
@@ -139,8 +140,7 @@ def fill(catalog: Path, contents: Contents) -> None:
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         connection.exec_driver_sql("PRAGMA cache_size = -1048576")
         connection.commit()
-        _insert(connection, REPOSITORIES, _repository_rows(contents))
-        for table, rows in _entry_rows(contents):
+        for table, rows in rows_of(contents):
             connection.execute(insert(table), rows)
         # No upload has made these entries, and the next one must not get the id of one.
         connection.exec_driver_sql(
@@ -158,7 +158,7 @@ async def make_answers(catalog_file: Path, store_folder: Path, lookups: Iterable
     """
     store = LocalStore(store_folder)
     answers: set[str] = set()
-    async with open_catalog(catalog_file) as catalog:
+    async with open_catalog(SqliteFile(catalog_file)) as catalog:
         for lookup in lookups:
             blob = await _answer(catalog, lookup)
             if blob is not None:
@@ -166,7 +166,7 @@ async def make_answers(catalog_file: Path, store_folder: Path, lookups: Iterable
     for blob in answers:
         async with store.receive(blob, _part_of(blob)) as part:
             await part.write(bytes(ENTRY_BYTES))
-            part.hand_over()
+            await part.hand_over()
     store.close()
 
 
@@ -181,6 +181,12 @@ async def _answer(catalog: Catalog, lookup: Lookup) -> str | None:
     return found.blobs[0].name if found else None
 
 
+def rows_of(contents: Contents) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    """Yield the rows of all tables, in batches and in an order that is legal."""
+    yield REPOSITORIES, list(_repository_rows(contents))
+    yield from _entry_rows(contents)
+
+
 def _repository_rows(contents: Contents) -> Iterator[dict[str, Any]]:
     for number, (name, rows) in enumerate(contents.repositories.items(), start=1):
         size_bytes = len(rows) * ENTRY_BYTES
@@ -188,7 +194,7 @@ def _repository_rows(contents: Contents) -> Iterator[dict[str, Any]]:
 
 
 def _entry_rows(contents: Contents) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
-    """Yield rows of the four tables that an entry is in, in batches and in an order that is legal.
+    """Yield rows of the four tables that an entry is in.
 
     Ages alternate between repositories, as they would if all of them had been used all the time.
     """
@@ -247,7 +253,3 @@ def _entry(number: int, repository: int, row: Row, at: int) -> dict[str, Any]:
 
 def _part_of(blob: str) -> str:
     return blob[:16]
-
-
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    connection.execute(insert(table), list(rows))

@@ -54,7 +54,7 @@ def fill(catalog: Path, entry_count: int) -> None:
         for index in ENTRIES.indexes:
             index.drop(connection)
         batch: list[dict[str, Any]] = []
-        for row in _rows(entry_count):
+        for row in rows_of(entry_count):
             batch.append(row)
             if len(batch) == _BATCH:
                 connection.execute(insert(ENTRIES), batch)
@@ -74,7 +74,8 @@ def pull_request(share: float) -> str:
     return f"refs/pull/{1 + int(share * (PULL_REQUESTS - 1))}/merge"
 
 
-def _rows(count: int) -> Iterator[dict[str, Any]]:
+def rows_of(count: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the entries, the oldest first."""
     chance = random.Random(count)  # noqa: S311  -- nothing here is secret
     first = now_ms() - _SPREAD_MS
     for number in range(count):

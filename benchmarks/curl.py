@@ -37,6 +37,13 @@ def get_ranges(url: str, *, size_bytes: int, count: int) -> float:
     return _seconds(_run(sections, parallel), downloaded_bytes=step * count)
 
 
+def get_all(urls: Sequence[str], *, size_bytes: int) -> float:
+    """Return the seconds that downloads of `size_bytes` in all take, one after the other."""
+    transfers = _run([_section(url, 'output = "/dev/null"') for url in urls])
+    _seconds(transfers, downloaded_bytes=size_bytes)
+    return sum(transfer.seconds for transfer in transfers)
+
+
 def put(url: str, file: Path, *headers: str) -> float:
     """Return the seconds that uploading a file takes."""
     # Clients of caches do not ask for leave first.

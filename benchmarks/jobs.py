@@ -98,7 +98,7 @@ def put_block_list(link: str, ids: Iterable[str]) -> None:
     blocks = "".join(f"<Latest>{block}</Latest>" for block in ids)
     connection = connect(link)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'
-    connection.request("PUT", f"{_target(link)}&comp=blocklist", body)
+    connection.request("PUT", f"{target_of(link)}&comp=blocklist", body)
     _answer_of(connection, 201)
     connection.close()
 
@@ -107,7 +107,7 @@ def _put_in_turn(link: str, file: Path, blocks: Iterable[tuple[str, Span]]) -> N
     connection = connect(link)
     with file.open("rb") as source:
         for block, span in blocks:
-            connection.putrequest("PUT", f"{_target(link)}&comp=block&blockid={quote(block, '')}")
+            connection.putrequest("PUT", f"{target_of(link)}&comp=block&blockid={quote(block, '')}")
             connection.putheader("Content-Length", str(span.size_bytes))
             connection.endheaders()
             # `sendfile`: the client costs as little as it can.
@@ -116,7 +116,8 @@ def _put_in_turn(link: str, file: Path, blocks: Iterable[tuple[str, Span]]) -> N
     connection.close()
 
 
-def _target(link: str) -> str:
+def target_of(link: str) -> str:
+    """Return what a request line names of a link."""
     url = urlsplit(link)
     return f"{url.path}?{url.query}"
 

@@ -85,14 +85,17 @@ def measure(folder: Path, *, quick: bool) -> Section:
 
 def _subject(stack: ExitStack, folder: Path, contents: Contents) -> _Subject:
     data, catalog, store = folder / "data", folder / "catalog.sqlite3", folder / "store"
-    places = {"catalog": f"sqlite:///{catalog}", "store": store.as_uri()}
+
+    def start() -> LiveServer:
+        return LiveServer(data, catalog=f"sqlite:///{catalog}", store=store.as_uri())
+
     # It makes both, and the store the catalog's own.
-    LiveServer(data, **places).stop()
+    start().stop()
     mix = contents.lookups(LOOKUPS, MIX)
     alone = {kind: contents.lookups(LOOKUPS_OF_A_KIND, (kind,)) for kind in KINDS}
     fill(catalog, contents)
     asyncio.run(make_answers(catalog, store, chain(mix, *alone.values())))
-    server = stack.enter_context(LiveServer(data, **places))
+    server = stack.enter_context(start())
     files = {"mix": folder / "mix"} | {kind: folder / kind for kind in KINDS}
     tokens = {
         name: server.job_token(repository=name, ref=OWN_REF, default_branch=DEFAULT_REF)

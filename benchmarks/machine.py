@@ -18,6 +18,7 @@ _IDLE_LOOK_SECONDS: Final = 1.0
 # Of 100 a second: what the server's timers use, and not more.
 _IDLE_TICKS: Final = 3
 _IDLE_WITHIN_SECONDS: Final = 300
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -95,6 +96,18 @@ def wait_until_idle(process_ids: Iterable[int]) -> None:
             if time.monotonic() > deadline:
                 message = f"process {process_id} does not come to rest"
                 raise TimeoutError(message)
+
+
+def used_seconds(process_ids: Iterable[int]) -> float:
+    """Return the processor time that processes and all that they have started used until now."""
+    return sum(_used_ticks(process_id) for process_id in _families(process_ids)) / _TICKS_A_SECOND
+
+
+def _families(process_ids: Iterable[int]) -> Iterator[int]:
+    for process_id in process_ids:
+        yield process_id
+        children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text("ascii")
+        yield from _families(map(int, children.split()))
 
 
 def _status_bytes(process_id: int, name: str) -> int:

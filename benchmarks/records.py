@@ -82,12 +82,12 @@ def _server(stack: ExitStack, folder: Path) -> tuple[LiveServer, Path]:
     data, catalog, store = folder / "data", folder / "catalog.sqlite3", folder / "store"
     places = {"catalog": f"sqlite:///{catalog}", "store": store.as_uri(), "repo_limit": "100GB"}
     # It makes both, and the store the catalog's own.
-    LiveServer(data, **places).stop()
+    LiveServer(data, environ=None, **places).stop()
     contents = Contents(ENTRIES)
     mix = contents.lookups(LOOKUPS, MIX)
     fill(catalog, contents)
     asyncio.run(make_answers(catalog, store, mix))
-    server = stack.enter_context(_Switchable(data, **places))
+    server = stack.enter_context(_Switchable(data, environ=None, **places))
     tokens = {
         name: server.job_token(repository=name, ref=OWN_REF, default_branch=DEFAULT_REF)
         for name in contents.repositories
