@@ -20,15 +20,16 @@ CHECKED := $(wildcard src tests benchmarks fuzz)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve setup test check bench fuzz lock clean
+.PHONY: help serve setup test check bench fuzz soak lock clean
 
 help:
 	@echo 'make serve   set up what is needed, then serve on http://127.0.0.1:8480/ (ARGS="--port 9000")'
 	@echo 'make test    set up what is needed, then run the whole test suite (ARGS="-k prefix")'
 	@echo 'make setup   the development environment, without running anything'
-	@echo 'make check   format, lint, types, layers, dependencies'
+	@echo 'make check   format, lint, types, layers, dependencies, deploy files'
 	@echo 'make bench   the benchmarks (ARGS="--help")'
 	@echo 'make fuzz    generated cases, more than make test has (ARGS="expressions --count 100")'
+	@echo 'make soak    replicas and engines that fail at random for half an hour (CHAOS_SECONDS=600)'
 	@echo 'make lock    renew requirements/*.txt and tests/node/package-lock.json'
 	@echo 'make clean   remove everything that make created, but not the data in .runcache'
 
@@ -46,12 +47,20 @@ check: $(DEV)
 	$(BIN)/mypy $(CHECKED)
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/shellcheck .ci/run deploy/make-secrets
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/check-jsonschema --check-metaschema deploy/helm/runcache/values.schema.json
+	$(BIN)/python -m pytest --quiet tests/deploy
 
 bench: setup
 	$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: setup
 	$(BIN)/python -m fuzz $(ARGS)
+
+soak: setup
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-1800} $(BIN)/python -m pytest -s tests/faults/test_chaos.py $(ARGS)
 
 # What is locked stays locked: `make lock ARGS=--upgrade` moves to the newest releases.
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
