@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+_MIB: Final = 1024 * 1024
 RAM_DISK: Final = Path("/dev/shm")  # noqa: S108  -- `tempfile` makes the names in it
 # The Debian package of each tool.
 PACKAGES: Final = {"curl": "curl", "nginx": "nginx-light", "wrk": "wrk"}
@@ -61,12 +62,19 @@ def touch_memory(folder: Path, size_bytes: int) -> None:
     What was never used comes from the host a page at a time, which makes the first uploads to a
     RAM disk up to three times slower than all later ones.
     """
-    block = bytes(1024 * 1024)
+    block = bytes(_MIB)
     ballast = folder / "ballast"
     with ballast.open("wb") as file:
         for _ in range(size_bytes // len(block)):
             file.write(block)
     ballast.unlink()
+
+
+def plant_noise(file: Path, size_bytes: int) -> None:
+    """Write a file that nothing compresses; its size is a multiple of 1 MiB."""
+    with file.open("wb") as writer:
+        for _ in range(size_bytes // _MIB):
+            writer.write(os.urandom(_MIB))
 
 
 def resident_bytes(process_id: int) -> int:

@@ -5,7 +5,6 @@ read cache in front of it, all on the same RAM disk. curl reads the same bytes f
 a whole and as eight ranges at once. Nothing is measured before the read cache has them.
 """
 
-import os
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Final
 
 from benchmarks import curl
 from benchmarks.jobs import BLOB_HEADER, Job, block_ids, put_block_list, put_blocks
-from benchmarks.machine import missing, touch_memory, wait_until_idle
+from benchmarks.machine import missing, plant_noise, touch_memory, wait_until_idle
 from benchmarks.report import Section, at_least, speed
 from runcache.testing.live_server import LiveServer
 from tests.engines.seaweedfs import ENVIRONMENT, running
@@ -38,9 +37,7 @@ def measure(folder: Path, *, quick: bool) -> Section:
         return Section(title, lacking, ())
     touch_memory(folder, 7 * size_bytes)
     payload = folder / "payload"
-    with payload.open("wb") as file:
-        for _ in range(size_bytes // MIB):
-            file.write(os.urandom(MIB))
+    plant_noise(payload, size_bytes)
     bucket = folder / "weed"
     bucket.mkdir()
     with (

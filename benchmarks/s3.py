@@ -6,7 +6,6 @@ else the machine does hits both alike; then the same with uploads. At the end ma
 read and stop: what they cost is the `VmRSS` of the server, less what it held before.
 """
 
-import os
 import socket
 import time
 from collections import defaultdict
@@ -26,6 +25,7 @@ from benchmarks.direct import measure_direct
 from benchmarks.jobs import BLOB_HEADER, Job, block_ids, put_block_list, put_blocks
 from benchmarks.machine import (
     missing,
+    plant_noise,
     resident_bytes,
     touch_memory,
     wait_until_idle,
@@ -70,9 +70,7 @@ def measure(folder: Path, *, quick: bool) -> Section:
         return Section(title, lacking, ())
     touch_memory(folder, 5 * size_bytes)
     payload = folder / "payload"
-    with payload.open("wb") as file:
-        for _ in range(size_bytes // MIB):
-            file.write(os.urandom(MIB))
+    plant_noise(payload, size_bytes)
     data = folder / "weed"
     data.mkdir()
     seconds: Seconds = defaultdict(list)

@@ -6,7 +6,6 @@ Each call has a connection of its own, as jobs have. What is done behind a commi
 """
 
 import argparse
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from benchmarks.jobs import Job, connect, target_of
 from benchmarks.machine import (
     description,
     peak_resident_bytes,
+    plant_noise,
     resident_bytes,
     scratch,
     wait_until_idle,
@@ -114,9 +114,7 @@ def _gigabytes(
 ) -> None:
     """Save and restore what cannot be compressed, each on a machine that has never seen it."""
     place.cached.mkdir(parents=True)
-    with (place.cached / "random").open("wb") as file:
-        for _ in range(size_bytes >> 20):
-            file.write(os.urandom(1 << 20))
+    plant_noise(place.cached / "random", size_bytes)
     try:
         with _counted(shape, seconds, f"GB up, {name}", per=size_bytes / GB, settles=True):
             client.save(place, name.strip("`"))
