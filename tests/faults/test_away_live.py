@@ -66,6 +66,8 @@ def api_token(server: LiveServer) -> str:
 @pytest.fixture
 async def job(server: LiveServer, where: Through) -> AsyncIterator[RawJob]:
     async with RawJob(server) as job:
+        # A test without a job may have left an engine taken for away.
+        await until_ready(job)
         yield job
         for proxy in where.proxies.values():
             proxy.heal()
