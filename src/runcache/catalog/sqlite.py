@@ -66,8 +66,12 @@ class SqliteConnections:
         self._writer.end()
 
     async def look_up(self, work: Callable[[Connection], T]) -> T:
-        """See `Connections.look_up`; the file answers as soon as it can."""
-        return await self.read(work)
+        """See `Connections.look_up`; the file answers as soon as it can.
+
+        There is no transaction around it: at each step of a statement the thread lets go of the
+        interpreter, and waits for it again, which takes longer than the step.
+        """
+        return await self._reader.run(partial(self._look_up, work))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """See `Connections.read`."""
@@ -95,6 +99,11 @@ class SqliteConnections:
         finally:
             if lock is not None:
                 await asyncio.to_thread(os.close, lock)
+
+    def _look_up(self, work: Callable[[Connection], T]) -> T:
+        assert self._read_connection is not None  # noqa: S101  -- open() has run
+        with _sqlite_errors():
+            return work(self._read_connection)
 
     def _read_long(self, work: Callable[[Connection], T]) -> T:
         if self._long_read_connection is None:
