@@ -1,11 +1,11 @@
 """Statements about entries: finding, listing, forgetting."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any, Final, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
 
 from runcache.catalog.blobs import first_parts, pack_parts, packs_of
@@ -27,8 +27,7 @@ BATCH: Final = 500
 BLOBS_AT_ONCE: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The entry that answers a lookup, and its first blob, or all of them.
 
     `parts` are the first ones of these blobs by their names, to be looked for in the store, but of
@@ -40,8 +39,7 @@ class Answer:
     parts: Mapping[str, Sequence[Part]]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """Links that were given to blobs of an entry, and when (ms).
 
     A restore uses the entry; a save that shares its packs does not.

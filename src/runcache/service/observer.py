@@ -1,13 +1,13 @@
 """What the service tells those who count and log."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from runcache.model import Blob, Entry, Grant, Hit, Key, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """What a job asked for: the key itself and its restore keys, and versions as it prefers."""
 
     grant: Grant
