@@ -1,6 +1,7 @@
 """Replicas over one PostgreSQL and one S3: any request may reach any of them, at any time."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -143,6 +144,7 @@ async def test_replicas_are_restarted_one_after_the_other_without_a_failed_reque
 ) -> None:
     servers = pair.running[:2]
     balancer = Balancer([server.url for server in servers])
+    before = _unexplained_misses(servers)
     statuses: list[int] = []
     is_over = asyncio.Event()
 
@@ -165,6 +167,7 @@ async def test_replicas_are_restarted_one_after_the_other_without_a_failed_reque
         is_over.set()
 
     assert set(statuses) == {200}
+    assert _unexplained_misses(servers) == before
 
 
 async def test_what_a_former_key_has_signed_counts_on_replicas_that_know_it(
@@ -190,6 +193,14 @@ async def test_what_a_former_key_has_signed_counts_on_replicas_that_know_it(
     assert (found.status, refused.status, renewed.status) == (200, 401, 200)
     for server in (rotated, without):
         await asyncio.to_thread(server.kill)
+
+
+def _unexplained_misses(servers: list[LiveServer]) -> int:
+    """Return how many lookups were misses, but for those that were given up."""
+    lines = [json.loads(line) for server in servers for line in server.log.read_text().splitlines()]
+    missed = [line for line in lines if line.get("lookup_result") == "miss"]
+    given_up = [line for line in lines if line["event"] == "lookup.gave_up"]
+    return len(missed) - len(given_up)
 
 
 async def _lookup(server: LiveServer, token: str) -> Answer:

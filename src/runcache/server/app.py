@@ -161,7 +161,7 @@ async def wired(
                 entry_limit_bytes=settings.entry_limit,
                 min_free_bytes=settings.min_free,
             ),
-            observers=(metrics, background, records),
+            observers=(metrics, background, records, engines.ToldLookups()),
             now=catalog.now_ms,
             direct=direct,
             lookup_seconds=LOOKUP_SECONDS,
