@@ -3,13 +3,21 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
 
+from runcache.circuits import Circuit
 from runcache.errors import CatalogUnavailable, StoreFull, StoreUnavailable
+from runcache.locations import Bucket, parse_store
+from runcache.store import layout
+from runcache.store.guarded import Patience
+from runcache.store.guarded_direct import GuardedDirect
+from runcache.store.s3_connection import S3Connection
+from runcache.store.s3_direct import S3Direct
 from runcache.testing import FaultProxy
 from runcache.testing.faults import (
     Cut,
@@ -26,6 +34,7 @@ from tests.engines.postgres import Postgres
 from tests.engines.seaweedfs import SeaweedFS
 from tests.faults.away import PAUSE, SHORT, Remote, Through, opened, through, until
 
+HOUR: Final = timedelta(hours=1)
 DATA: Final = bytes(range(256)) * 8192
 EVERYWHERE: Final = (Latency(10), HalfOpen(), Reset(), Refusal(), Drip(0.2))
 OF_HTTP: Final = (HttpError(500), HttpError(503, code="SlowDown"), HttpError(403, code="Odd"))
@@ -174,3 +183,29 @@ async def test_a_download_that_breaks_in_the_middle_ends(
                 assert await service.download(blob) == DATA
 
         assert await patient.download(blob) == DATA
+
+
+async def test_who_asks_a_silent_store_what_is_there_keeps_nobody_from_a_link(
+    where: Through,
+) -> None:
+    bucket = parse_store(where.store_url)
+    assert isinstance(bucket, Bucket)
+    circuit = Circuit("store", StoreUnavailable, pause_seconds=PAUSE)
+    blob, part = layout.new_blob_name(), layout.new_part_name()
+    with closing(S3Direct(await S3Connection.opened(bucket))) as unguarded:
+        direct = GuardedDirect(unguarded, circuit, Patience(whole_seconds=SHORT))
+        with where.store.injected(HalfOpen()):
+            asked = asyncio.gather(*(outcome(direct.stat(blob, part)) for _ in range(20)))
+            async with asyncio.timeout(SOON):
+                link = await direct.download_url(blob, part, expires_in=HOUR)
+                ended = await asked
+        await until(lambda: _is_there_again(direct, blob, part))
+        await circuit.close()
+
+    assert f"/{part}?" in link
+    assert {result for result, _ in ended} == {StoreUnavailable}
+
+
+async def _is_there_again(direct: GuardedDirect, blob: str, part: str) -> bool:
+    found, _ = await outcome(direct.stat(blob, part))
+    return found is None

@@ -54,11 +54,17 @@ async def open_direct(location: StoreLocation | None) -> AsyncIterator[DirectSto
     if not isinstance(location, Bucket):
         yield None
         return
+    from runcache.circuits import Circuit  # noqa: PLC0415  -- see above
+    from runcache.store.guarded_direct import GuardedDirect  # noqa: PLC0415  -- see above
     from runcache.store.s3_connection import S3Connection  # noqa: PLC0415  -- see above
     from runcache.store.s3_direct import S3Direct  # noqa: PLC0415  -- see above
 
+    circuit = Circuit("store", StoreUnavailable)
     with closing(S3Direct(await S3Connection.opened(location))) as direct:
-        yield direct
+        try:
+            yield GuardedDirect(direct, circuit)
+        finally:
+            await circuit.close()
 
 
 @asynccontextmanager

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
 from obstore import get_range_async, sign
 
 from runcache.errors import StoreUnavailable
@@ -17,14 +16,12 @@ from runcache.store import layout
 from runcache.store.composition import Copied, Joined, Piece, Slice, least_bytes, pieces_of
 from runcache.store.direct import SignedUpload, StoredPart
 from runcache.store.s3_connection import S3Connection
-from runcache.store.s3_errors import code_of, s3_errors
+from runcache.store.s3_errors import s3_errors
 from runcache.threads import WorkerThreads
 
 # What S3 allows a signature.
 _LONGEST: Final = timedelta(days=7)
-_THREADS: Final = 2
 _PIECES_AT_ONCE: Final = 4
-_ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 class S3Direct:
@@ -32,20 +29,21 @@ class S3Direct:
 
     def __init__(self, connection: S3Connection) -> None:
         self._connection = connection
-        self._threads = WorkerThreads("store-direct", _THREADS)
+        # Of its own: whoever waits for the store does not keep others from a link.
+        self._signer = WorkerThreads("store-sign")
         endpoint = connection.bucket.endpoint
         self.is_encrypted = endpoint is None or endpoint.startswith("https:")
 
     def close(self) -> None:
         """End the threads, and close idle connections."""
-        self._threads.end()
+        self._signer.end()
         self._connection.close()
 
     async def download_url(self, blob: str, part: str, *, expires_in: timedelta) -> str:
         """See `DirectStore.download_url`."""
         path = layout.part_path(blob, part).as_posix()
         # It takes 11 µs, unless credentials must be asked for again.
-        return await self._threads.run(
+        return await self._signer.run(
             partial(self._signed_download, path, min(expires_in, _LONGEST))
         )
 
@@ -59,12 +57,18 @@ class S3Direct:
             "ContentLength": size_bytes,
         }
         seconds = int(min(expires_in, _LONGEST).total_seconds())
-        url = await self._threads.run(partial(self._signed, "put_object", wanted, seconds))
+        url = await self._signer.run(partial(self._signed, "put_object", wanted, seconds))
         return SignedUpload(url, {"x-amz-checksum-sha256": digest})
 
     async def stat(self, blob: str, part: str) -> StoredPart | None:
         """See `DirectStore.stat`."""
-        return await self._threads.run(partial(self._looked_at, self._located(blob, part)))
+        key = self._located(blob, part)["Key"]
+        try:
+            found = await self._connection.call("head_object", Key=key, ChecksumMode="ENABLED")
+        except FileNotFoundError:
+            return None
+        digest = found.get("ChecksumSHA256")
+        return StoredPart(found["ContentLength"], base64.b64decode(digest) if digest else None)
 
     async def compose(self, blob: str, parts: Sequence[Part], *, into: str, as_part: str) -> bool:
         """See `DirectStore.compose`."""
@@ -166,15 +170,3 @@ class S3Direct:
                 operation, Params=wanted, ExpiresIn=seconds
             )
         return url
-
-    def _looked_at(self, located: Mapping[str, str]) -> StoredPart | None:
-        client: Any = self._connection.client
-        with s3_errors():
-            try:
-                found = client.head_object(**located, ChecksumMode="ENABLED")
-            except ClientError as exc:
-                if code_of(exc) in _ABSENT:
-                    return None
-                raise
-        digest = found.get("ChecksumSHA256")
-        return StoredPart(found["ContentLength"], base64.b64decode(digest) if digest else None)

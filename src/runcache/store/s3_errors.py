@@ -19,7 +19,7 @@ _UNREACHABLE: Final = re.compile(
 )
 
 # A part that a range lies behind is not the one that was received.
-_ABSENT: Final = frozenset({"InvalidRange", "NoSuchKey", "NoSuchUpload"})
+_ABSENT: Final = frozenset({"404", "InvalidRange", "NoSuchKey", "NoSuchUpload"})
 _FULL: Final = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"})
 _CREDENTIALS_HINT: Final = "check `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or the role"
 _REGION_HINT: Final = "correct the region: `?region=…` in `store`"
