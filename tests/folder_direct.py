@@ -30,9 +30,11 @@ class FolderDirect:
         self.expirations: list[timedelta] = []
         self.is_away = False
 
-    async def download_url(self, blob: str, part: str, *, expires_in: timedelta) -> str:
+    async def download_urls(
+        self, places: Sequence[tuple[str, str]], *, expires_in: timedelta
+    ) -> list[str]:
         self.expirations.append(expires_in)
-        return f"folder:{layout.part_path(blob, part)}"
+        return [f"folder:{layout.part_path(blob, part)}" for blob, part in places]
 
     async def upload_url(
         self, blob: str, part: str, *, size_bytes: int, sha256: bytes, expires_in: timedelta

@@ -39,8 +39,10 @@ def blob_at(
     *,
     size_bytes: int | None = len(BLOB),
     renew: Callable[[], dict[str, str]] = dict,
+    leads_to: str | None = None,
 ) -> LinkedBlob:
-    links = Links({"pack": f"{server.url}/pack?sig=1"}, renew)
+    leads = None if leads_to is None else {"pack": leads_to}
+    links = Links({"pack": f"{server.url}/pack?sig=1"}, renew, leads=leads)
     return LinkedBlob(trying.requests(), links, "pack", size_bytes=size_bytes)
 
 
@@ -370,6 +372,20 @@ class TestLeadElsewhere:
             "bytes=200-299",
         ]
 
+    def test_need_not_be_asked_where_the_server_has_said_at_once_where_they_lead(
+        self, trying: Trying
+    ) -> None:
+        with ScriptedServer(in_turn(good, Reply(403), good)) as store:
+            lead = Reply(307, headers={"Location": f"{store.url}/object?X-Amz-Signature=2"})
+            with ScriptedServer(in_turn(lead)) as server:
+                blob = blob_at(trying, server, leads_to=f"{store.url}/object?X-Amz-Signature=1")
+
+                pieces = [read(blob.read(start, start + 100)) for start in (0, 100)]
+
+        assert b"".join(pieces) == BLOB[:200]
+        assert [request.target[-1] for request in store.requests] == ["1", "1", "2"]
+        assert len(server.requests) == 1
+
     def test_is_asked_again_when_the_store_refuses(self, trying: Trying) -> None:
         with ScriptedServer(in_turn(good, Reply(403), good)) as store:
             leads = [
@@ -384,7 +400,10 @@ class TestLeadElsewhere:
         assert b"".join(pieces) == BLOB[:200]
         assert [request.target[-1] for request in store.requests] == ["1", "1", "2"]
 
-    def test_sends_the_bytes_itself_when_nobody_is_there(self, trying: Trying) -> None:
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_sends_the_bytes_itself_when_nobody_is_there(
+        self, trying: Trying, *, is_known: bool
+    ) -> None:
         with ScriptedServer(good) as store:
             nobody = store.url
         lead = Reply(307, headers={"Location": f"{nobody}/object"})
@@ -393,11 +412,11 @@ class TestLeadElsewhere:
             return good(request) if request.headers.get("X-Runcache-Direct") == "no" else lead
 
         with ScriptedServer(answer) as server:
-            blob = blob_at(trying, server)
+            blob = blob_at(trying, server, leads_to=f"{nobody}/object" if is_known else None)
             pieces = [read(blob.read(start, start + 100)) for start in (0, 100)]
 
         assert b"".join(pieces) == BLOB[:200]
-        assert len(server.requests) == 3
+        assert len(server.requests) == (2 if is_known else 3)
         assert trying.pauses == []
 
     def test_may_have_another_tag_than_the_server(self, trying: Trying) -> None:

@@ -164,7 +164,8 @@ def test_our_client_sends_and_fetches_past_the_server(
     assert described(restoring.workspace) == described(saving.workspace)
     assert log.moved_bytes() == []
     assert set(log.answers(PACK, MANIFEST)) == {("POST", 204)}
-    assert set(log.answers(LINK)) == {("GET", 307)}
+    # That of the manifest: where the packs are is said by the lookup.
+    assert log.answers(LINK) == [("GET", 307)]
 
 
 def ours(job: Job, command: str) -> None:

@@ -197,7 +197,7 @@ async def test_who_asks_a_silent_store_what_is_there_keeps_nobody_from_a_link(
         with where.store.injected(HalfOpen()):
             asked = asyncio.gather(*(outcome(direct.stat(blob, part)) for _ in range(20)))
             async with asyncio.timeout(SOON):
-                link = await direct.download_url(blob, part, expires_in=HOUR)
+                (link,) = await direct.download_urls([(blob, part)], expires_in=HOUR)
                 ended = await asked
         await until(lambda: _is_there_again(direct, blob, part))
         await circuit.close()

@@ -18,10 +18,10 @@ from runcache.errors import (
 )
 from runcache.model import MAX_PACKS, PackName, Span
 from runcache.service import UploadLimits
-from runcache.service.direct import REPORT_WITHIN
+from runcache.service.direct import LED_AT_ONCE, REPORT_WITHIN
 from tests.faults.disk import execute
 from tests.folder_direct import FolderDirect, direct_of
-from tests.in_process import Cache, Clock, job, open_cache
+from tests.in_process import SNAPSHOT, Cache, Clock, job, open_cache
 
 SOON: Final = timedelta(minutes=1)
 
@@ -327,6 +327,30 @@ class TestDownloads:
         assert urls["one"] is not None
         assert await store.get(urls["one"]) == b"one object"
         assert urls["two"] is urls["empty"] is None
+
+    async def test_a_hit_tells_where_all_packs_are_unless_there_are_too_many(
+        self, cache: Cache, store: FolderDirect
+    ) -> None:
+        hour = timedelta(hours=1)
+        found = {}
+        for key, count in (("few", 3), ("many", LED_AT_ONCE)):
+            packs = [f"pack {number}".encode() for number in range(count)]
+            await cache.save_snapshot(key, *packs)
+            hit = await cache.service.find_blobs(cache.default, key, (), [SNAPSHOT])
+            assert hit is not None
+            found[key] = hit
+
+        few = await direct_of(cache).pack_urls(found["few"], expires_in=hour)
+        many = await direct_of(cache).pack_urls(found["many"], expires_in=hour)
+
+        assert [await store.get(few[blob.name]) for blob in found["few"].blobs[1:]] == [
+            b"pack 0",
+            b"pack 1",
+            b"pack 2",
+        ]
+        assert many == {}
+        # Whoever was told may begin as late as a link allows.
+        assert direct_of(cache).blobs_led_to() == list(few)
 
     async def test_a_download_counts_as_a_restore_where_it_would_through_here(
         self, cache: Cache

@@ -69,7 +69,8 @@ async def stored(store: BlobStore, blob: str, data: bytes) -> str:
 
 
 async def content(direct: DirectStore, web: aiohttp.ClientSession, place: tuple[str, str]) -> bytes:
-    async with web.get(await direct.download_url(*place, expires_in=SOON)) as answer:
+    (url,) = await direct.download_urls([place], expires_in=SOON)
+    async with web.get(url) as answer:
         assert answer.status == 200
         return await answer.read()
 
@@ -116,7 +117,7 @@ async def test_links_end(
 ) -> None:
     second = timedelta(seconds=1)
     link = await direct.upload_url(*place, size_bytes=len(DATA), sha256=DIGEST, expires_in=second)
-    download = await direct.download_url(*place, expires_in=second)
+    (download,) = await direct.download_urls([place], expires_in=second)
     uploads, downloads = [], []
 
     async with asyncio.timeout(10):
@@ -133,7 +134,8 @@ async def test_a_link_for_downloads_knows_ranges_and_nothing_but_get(
     direct: DirectStore, store: BlobStore, web: aiohttp.ClientSession
 ) -> None:
     blob = layout.new_blob_name()
-    url = await direct.download_url(blob, await stored(store, blob, DATA), expires_in=SOON)
+    place = (blob, await stored(store, blob, DATA))
+    (url,) = await direct.download_urls([place], expires_in=SOON)
 
     async with web.get(url, headers={"Range": "bytes=8-12"}) as part:
         middle, status = await part.read(), part.status

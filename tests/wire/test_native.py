@@ -60,6 +60,13 @@ EXAMPLES: Final[tuple[tuple[JsonMessage, str], ...]] = (
             '{"name":"17-0","size_bytes":33554432,"url":"http://127.0.0.1:8480/p"}]}'
         ),
     ),
+    (
+        Links((BlobLink("17-1", 9, "http://127.0.0.1:8480/p", "http://s3/p?X-Amz-Signature=1"),)),
+        (
+            '{"blobs":[{"name":"17-1","size_bytes":9,"url":"http://127.0.0.1:8480/p",'
+            '"direct_url":"http://s3/p?X-Amz-Signature=1"}]}'
+        ),
+    ),
     (Links(()), '{"blobs":[]}'),
     (Reserve("k", "s"), '{"key":"k","version":"s"}'),
     (Reserve("k", "s", "auto"), '{"key":"k","version":"s","bases":"auto"}'),

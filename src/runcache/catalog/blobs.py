@@ -90,6 +90,10 @@ class Blobs:
 
         return await self._connections.read(work)
 
+    async def pack_parts(self, entry_id: int) -> dict[str, list[Part]]:
+        """Return the parts of an entry's packs by their names: one part each."""
+        return await self._connections.look_up(lambda c: pack_parts(c, entry_id))
+
     async def part_names(self, name: str) -> set[str]:
         """Return the names of all parts of a blob, ordered or not: at most 50 000."""
         statement = (

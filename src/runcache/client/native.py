@@ -143,7 +143,11 @@ class NativeServer:
 
     def _blobs(self, entry_id: int, blobs: Iterable[wire.BlobLink]) -> tuple[LinkedBlob, ...]:
         named = tuple(blobs)
-        links = Links({b.name: b.url for b in named}, lambda: self._new_links(entry_id))
+        links = Links(
+            {b.name: b.url for b in named},
+            lambda: self._new_links(entry_id),
+            leads={b.name: b.direct_url for b in named if b.direct_url},
+        )
         return tuple(
             LinkedBlob(self._requests, links, b.name, size_bytes=b.size_bytes) for b in named
         )

@@ -37,12 +37,20 @@ class Links:
 
     Attributes:
         lead: whether they may lead elsewhere, until nobody was found there.
+        leads: where they lead, as far as that is known without asking.
         has_led: whether one of them did.
     """
 
-    def __init__(self, urls: Mapping[str, str], renew: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        urls: Mapping[str, str],
+        renew: Callable[[], Mapping[str, str]],
+        *,
+        leads: Mapping[str, str] | None = None,
+    ) -> None:
         self.lead = True
-        self.has_led = False
+        self.leads = leads or {}
+        self.has_led = bool(leads)
         self._urls = dict(urls)
         self._renew = renew
         self._lock = Lock()
@@ -77,7 +85,8 @@ class LinkedBlob:
         self.name = name
         self.size_bytes = size_bytes
         self._etags: dict[str, str | None] = {}
-        self._led: tuple[str, str] | None = None
+        lead = links.leads.get(name)
+        self._led = None if lead is None else (links.of(name), lead)
         self.asking = Lock()
 
     def check_etag(self, origin: str, etag: str | None) -> None:

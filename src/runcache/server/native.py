@@ -1,5 +1,6 @@
 """The native protocol: snapshots, and what our own client asks beyond those of GitHub."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from runcache.model import Contents, Hit, PackName
 from runcache.server.context import (
     LINKS,
     SERVICE,
+    SETTINGS,
     TRANSFERS,
     body_of,
     direct_for,
@@ -46,7 +48,7 @@ async def find(request: web.Request) -> web.Response:
             version=entry.version,
             size_bytes=entry.size_bytes,
             created_at=entry.created_at,
-            blobs=() if wanted.peek else _links(request, hit),
+            blobs=() if wanted.peek else _links(request, hit, await _pack_urls(request, hit)),
         )
     )
 
@@ -55,7 +57,7 @@ async def renew_links(request: web.Request) -> web.Response:
     """Give new links to the blobs of an entry."""
     grant = grant_of(request)
     contents = await request.app[SERVICE].renew(grant, _id(request, "entry_id", EntryMissing))
-    return _reply(wire.Links(_links(request, contents)))
+    return _reply(wire.Links(_links(request, contents, {})))
 
 
 async def report_damage(request: web.Request) -> web.Response:
@@ -74,7 +76,7 @@ async def reserve(request: web.Request) -> web.Response:
     upload, bases = await request.app[SERVICE].snapshots.reserve(
         grant, wanted.key, wanted.version, wanted.bases, wanted.inputs
     )
-    links = tuple(Base(base.entry.id, _links(request, base, for_base=True)) for base in bases)
+    links = tuple(Base(base.entry.id, _links(request, base, {}, for_base=True)) for base in bases)
     reserved = wire.Reserved(upload.id, links, direct=direct_for(request) is not None or UNSET)
     return _reply(reserved, status=201)
 
@@ -161,8 +163,19 @@ def error_response(status: int, code: str, message: str, hint: str | None = None
     return _reply(wire.Error(code, message, hint), status=status)
 
 
+async def _pack_urls(request: web.Request, hit: Hit) -> Mapping[str, str]:
+    direct = direct_for(request)
+    if direct is None:
+        return {}
+    return await direct.pack_urls(hit, expires_in=request.app[SETTINGS].link_ttl)
+
+
 def _links(
-    request: web.Request, found: Contents | Hit, *, for_base: bool = False
+    request: web.Request,
+    found: Contents | Hit,
+    direct_urls: Mapping[str, str],
+    *,
+    for_base: bool = False,
 ) -> tuple[BlobLink, ...]:
     origin, links = origin_of(request), request.app[LINKS]
     first = wire.MANIFEST if found.entry.is_snapshot else wire.ARCHIVE
@@ -171,6 +184,7 @@ def _links(
             str(blob.pack or first),
             blob.size_bytes,
             links.for_download(origin, blob.name, for_base=for_base),
+            direct_urls.get(blob.name, ""),
         )
         for blob in found.blobs
     )

@@ -36,10 +36,12 @@ class DirectStore(Protocol):
         """Whether its links are `https`."""
         ...
 
-    async def download_url(self, blob: str, part: str, *, expires_in: timedelta) -> str:
-        """Return a link for GET, with ranges, that works for so long. Nobody asks if it is there.
+    async def download_urls(
+        self, places: Sequence[tuple[str, str]], *, expires_in: timedelta
+    ) -> list[str]:
+        """Return links for GET, with ranges, to parts of blobs; they work for so long.
 
-        What began in time goes on to its end.
+        Nobody asks if the parts are there. What began in time goes on to its end.
         """
         ...
 

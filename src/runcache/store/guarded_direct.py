@@ -28,9 +28,11 @@ class GuardedDirect:
         """See `DirectStore.is_encrypted`."""
         return self._direct.is_encrypted
 
-    async def download_url(self, blob: str, part: str, *, expires_in: timedelta) -> str:
-        """See `DirectStore.download_url`."""
-        return await self._direct.download_url(blob, part, expires_in=expires_in)
+    async def download_urls(
+        self, places: Sequence[tuple[str, str]], *, expires_in: timedelta
+    ) -> list[str]:
+        """See `DirectStore.download_urls`."""
+        return await self._direct.download_urls(places, expires_in=expires_in)
 
     async def upload_url(
         self, blob: str, part: str, *, size_bytes: int, sha256: bytes, expires_in: timedelta

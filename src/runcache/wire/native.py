@@ -87,11 +87,15 @@ class Find(JsonMessage, frozen=True):
 
 
 class BlobLink(JsonMessage, frozen=True):
-    """A blob of an entry: its name within the protocol, its size, and a link for GET and HEAD."""
+    """A blob of an entry: its name within the protocol, its size, and a link for GET and HEAD.
+
+    `direct_url` is a link for GET into the store, where there is one: empty, `url` is to be asked.
+    """
 
     name: str
     size_bytes: int
     url: str
+    direct_url: str = ""
 
 
 class Found(JsonMessage, frozen=True, kw_only=True):
