@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from runcache.errors import (
@@ -332,25 +333,19 @@ class TestDownloads:
         self, cache: Cache, store: FolderDirect
     ) -> None:
         hour = timedelta(hours=1)
-        found = {}
-        for key, count in (("few", 3), ("many", LED_AT_ONCE)):
-            packs = [f"pack {number}".encode() for number in range(count)]
-            await cache.save_snapshot(key, *packs)
-            hit = await cache.service.find_blobs(cache.default, key, (), [SNAPSHOT])
-            assert hit is not None
-            found[key] = hit
+        await cache.save_snapshot("key", b"one", b"two", b"three")
+        hit = await cache.service.find_blobs(cache.default, "key", (), [SNAPSHOT])
+        assert hit is not None
+        manifest, *packs = hit.blobs
+        larger = msgspec.structs.replace(hit, blobs=(manifest, *packs * LED_AT_ONCE))
 
-        few = await direct_of(cache).pack_urls(found["few"], expires_in=hour)
-        many = await direct_of(cache).pack_urls(found["many"], expires_in=hour)
+        urls = await direct_of(cache).pack_urls(hit, expires_in=hour)
+        of_larger = await direct_of(cache).pack_urls(larger, expires_in=hour)
 
-        assert [await store.get(few[blob.name]) for blob in found["few"].blobs[1:]] == [
-            b"pack 0",
-            b"pack 1",
-            b"pack 2",
-        ]
-        assert many == {}
+        assert [await store.get(urls[pack.name]) for pack in packs] == [b"one", b"two", b"three"]
+        assert of_larger == {}
         # Whoever was told may begin as late as a link allows.
-        assert direct_of(cache).blobs_led_to() == list(few)
+        assert direct_of(cache).blobs_led_to() == list(urls)
 
     async def test_a_download_counts_as_a_restore_where_it_would_through_here(
         self, cache: Cache
