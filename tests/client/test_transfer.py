@@ -164,3 +164,23 @@ def test_what_a_server_says_is_shown_without_what_terminals_act_upon(trying: Try
 
     assert message.text.startswith("[31mI am a teapot")
     assert len(message.text) == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            b'{"message": "the catalog is\\u001b[2J away", "hint": "wait"}',
+            "the catalog is [2J away",
+        ),
+        (b'{"code": "unavailable", "msg": "not now"}', "not now"),
+        (b'{"message": 1}', '{"message": 1}'),
+        (b"[", "["),
+        (b"", "nothing more"),
+    ],
+)
+def test_of_an_error_in_json_its_message_is_shown(body: bytes, shown: str, trying: Trying) -> None:
+    with scripted(Reply(418, body, {"Content-Type": "application/json"})) as server:
+        message = trying.requests().send("GET", server.url, {})
+
+    assert message.text == shown

@@ -104,7 +104,7 @@ def _decoded(kind: type[M], answer: Message) -> M:
 def _require_success(answer: Message, *, key: str = "") -> None:
     if 200 <= answer.status < 300:  # noqa: PLR2004  -- the statuses of success
         return
-    message = _message_in(answer)
+    message = answer.text
     match answer.status:
         case 401:
             raise NotAuthenticated(message)
@@ -117,10 +117,3 @@ def _require_success(answer: Message, *, key: str = "") -> None:
         case 507:
             raise StoreFull
     raise Refused(f"`{answer.server}` answers {answer.status}: {message}")
-
-
-def _message_in(answer: Message) -> str:
-    try:
-        return wire.Failed.decode(answer.body).message or answer.text
-    except MalformedMessage:
-        return answer.text

@@ -99,6 +99,11 @@ def _is_refused_here(error: ServerUnreachable | ServerFailed) -> bool:
     return is_here and isinstance(error.__cause__, ConnectionRefusedError)
 
 
+class _Error(msgspec.Struct):
+    message: str = ""
+    msg: str = ""
+
+
 class Message(msgspec.Struct, frozen=True):
     """An answer that was read to its end. `server` is its scheme and authority.
 
@@ -119,10 +124,21 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The body, fit to be shown: one line, short, nothing in it that a terminal acts upon."""
-        text = self.body[: 4 * MAX_SHOWN_LENGTH].decode("utf-8", "replace")
+        """What it says, fit to be shown: one line, short, nothing that a terminal acts upon.
+
+        That is the message of an error in JSON, which all dialects but Azure's have, else the body.
+        """
+        text = self._error_message or self.body[: 4 * MAX_SHOWN_LENGTH].decode("utf-8", "replace")
         printable = "".join(char if char.isprintable() else " " for char in text)
         return " ".join(printable.split())[:MAX_SHOWN_LENGTH] or "nothing more"
+
+    @property
+    def _error_message(self) -> str:
+        try:
+            error = msgspec.json.decode(self.body, type=_Error) if self.is_json else _Error()
+        except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
+            return ""
+        return error.message or error.msg
 
     @property
     def failure(self) -> ServerFailed:
