@@ -80,6 +80,22 @@ async def test_a_miss_is_an_event_of_the_job(cache: Cache) -> None:
     assert (event.version, event.entry_id, event.reason) == (VERSION, None, None)
 
 
+async def test_what_is_looked_up_while_records_are_written_waits_for_the_next_time(
+    cache: Cache,
+) -> None:
+    await cache.find("before")
+
+    writing = asyncio.create_task(cache.records.write())
+    await asyncio.sleep(0)  # it has begun
+    await cache.find("meanwhile")
+    await writing
+
+    [first] = await cache.records.events(None, limit=9)
+    both = await events(cache)
+    assert first.key == "before"
+    assert [event.key for event in both] == ["meanwhile", "before"]
+
+
 async def test_a_lookup_of_several_versions_is_one_event(cache: Cache) -> None:
     await cache.service.find_blobs(cache.default, "npm-1", (), [SNAPSHOT, VERSION])
 

@@ -65,9 +65,11 @@ class Records(Observer):
         """Write down what was noted since the last call.
 
         Returns how many lookups were dropped meanwhile, since there were more than memory is for.
-        What cannot be written is kept for the next call.
+        What cannot be written is kept for the next call, and so is what comes meanwhile: a
+        transaction for each few of them would slow the lookups that they are of.
         """
-        while self._lookups or self._restored:
+        left = max(len(self._lookups), len(self._restored))
+        for _ in range(0, left, _WRITTEN_AT_ONCE):
             lookups = _first_of(self._lookups)
             restored = _first_of(self._restored)
             try:
