@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
 
 from runcache.catalog.blobs import first_parts, pack_parts, packs_of
+from runcache.catalog.bulk import raise_numbers
 from runcache.catalog.connections import Connections
 from runcache.catalog.lookup import entries_with_blob, find_row, prefix_end
 from runcache.catalog.references import GRACE_MS, drop_entries
@@ -151,14 +152,6 @@ class Entries:
         them.
         """
         used = {access.entry_id: access.at for access in accesses if access.is_use}
-        moved = (
-            update(ENTRIES)
-            .where(
-                ENTRIES.c.id == bindparam("entry"),
-                ENTRIES.c.last_accessed_at < bindparam("at"),
-            )
-            .values(last_accessed_at=bindparam("at"))
-        )
         kept = (
             update(BLOBS)
             .where(
@@ -169,8 +162,7 @@ class Entries:
         )
 
         def work(connection: Connection) -> None:
-            if used:
-                connection.execute(moved, [{"entry": key, "at": at} for key, at in used.items()])
+            raise_numbers(connection, ENTRIES.c.last_accessed_at, list(used.items()))
             # Those that are there still keep their blobs by the time of their last access.
             alive = _alive(connection, list(used))
             links = [
