@@ -37,6 +37,7 @@ from runcache.model import (
 from runcache.service.accesses import Accesses
 from runcache.service.observer import Lookup, Observer, tell_of_restore
 from runcache.service.receiving import Body, Receiver, UploadLimits, now_ms
+from runcache.service.sequence import in_sequence
 from runcache.service.snapshots import Snapshots
 from runcache.service.wholeness import Wholeness
 from runcache.store import layout
@@ -309,16 +310,12 @@ class CacheService:
         self._reading[blob.name] = self._reading.get(blob.name, 0) + 1
         tell_of_restore(self._observers, blob, span, is_restore=is_restore)
         try:
-            async for parts in self._catalog.blobs.parts(blob.name, span):
-                for part in parts:
-                    offset = max(span.start - part.start, 0)
-                    count = min(span.end - part.start, part.size_bytes) - offset
-                    if not count:  # an empty block, of which nothing can be sent
-                        continue
-                    pieces = self._reader.read(blob.name, part, offset, count)
-                    async with aclosing(pieces):
-                        async for piece in pieces:
-                            yield piece
+            async with (
+                aclosing(self._parts_of(blob, span)) as parts,
+                aclosing(in_sequence(parts)) as pieces,
+            ):
+                async for piece in pieces:
+                    yield piece
         except BlobMissing:
             await self._wholeness.drop(blob.name)
             raise
@@ -326,6 +323,16 @@ class CacheService:
             self._reading[blob.name] -= 1
             if not self._reading[blob.name]:
                 del self._reading[blob.name]
+
+    async def _parts_of(
+        self, blob: Blob, span: Span
+    ) -> AsyncGenerator[AsyncGenerator[Piece, None], None]:
+        async for parts in self._catalog.blobs.parts(blob.name, span):
+            for part in parts:
+                offset = max(span.start - part.start, 0)
+                count = min(span.end - part.start, part.size_bytes) - offset
+                if count:  # of an empty block nothing can be sent
+                    yield self._reader.read(blob.name, part, offset, count)
 
     async def readiness(self) -> dict[str, str | None]:
         """Say why `catalog`, `store` and `uploads` do not work, or `None` where they do."""
