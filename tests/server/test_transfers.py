@@ -2,108 +2,24 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import pytest
 from aiohttp import web
 
 from runcache.errors import BlobMissing, UploadInterrupted
-from runcache.server.metrics import Metrics
-from runcache.server.transfers import MOVED_BYTES, STALLED_AFTER_SECONDS, Transfers
+from runcache.server.transfers import STALLED_AFTER_SECONDS
 from runcache.store.blobs import FileBytes, Piece
 from tests.faults.raw_job import RawJob
 from tests.faults.raw_socket import connect, converse, eventually, slow_connection
+from tests.server.moved import HEAD, KIB, MIB, Moved, opened
 from tests.server.serving import Served
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-HEAD: Final = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 # More than the kernel takes in for a client that does not read.
 LARGE: Final = 64 * MIB
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass
-class Seconds:
-    """A clock that stands still until it is moved."""
-
-    now: float = 0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Moved:
-    """Transfers behind a server, their clock and metrics, and what became of each request."""
-
-    seconds: Seconds = field(default_factory=Seconds)
-    metrics: Metrics = field(default_factory=Metrics)
-    transfers: Transfers = field(init=False)
-    ends: list[tuple[type[BaseException] | None, int]] = field(default_factory=list)
-    url: str = ""
-
-    def __post_init__(self) -> None:
-        self.transfers = Transfers(self.metrics, seconds=self.seconds)
-
-    @asynccontextmanager
-    async def served(self, handler: Handler) -> AsyncIterator[None]:
-        async def noted(request: web.Request) -> web.StreamResponse:
-            error: BaseException | None = None
-            try:
-                return await handler(request)
-            except BaseException as exc:
-                error = exc
-                raise
-            finally:
-                self.ends.append((type(error) if error else None, request.get(MOVED_BYTES, 0)))
-
-        app = web.Application()
-        app.router.add_route("*", "/", noted)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = "http://{}:{}/".format(*runner.addresses[0])
-            yield
-        finally:
-            await runner.cleanup()
-
-    def sending(self, *pieces: tuple[Path, int, int], announced: int | None = None) -> Handler:
-        """Return a handler that sends pieces of files."""
-
-        async def opened() -> AsyncGenerator[Piece, None]:
-            for path, offset, count in pieces:
-                async with _opened(path) as file:
-                    yield FileBytes(file, offset, count)
-
-        async def handler(request: web.Request) -> web.StreamResponse:
-            response = web.StreamResponse()
-            total = sum(count for _, _, count in pieces)
-            response.content_length = total if announced is None else announced
-            return await self.transfers.send(request, response, opened())
-
-        return handler
-
-    def receiving(self, into: bytearray) -> Handler:
-        async def handler(request: web.Request) -> web.StreamResponse:
-            async for data in self.transfers.received(request):
-                assert isinstance(data, bytes)
-                into.extend(data)
-            return web.Response(status=201)
-
-        return handler
-
-    def shown(self, metric: str, direction: str) -> float:
-        text = f'runcache_{metric}{{direction="{direction}"}} '
-        lines = self.metrics.exposition().decode().splitlines()
-        return next((float(line.split()[-1]) for line in lines if line.startswith(text)), 0)
 
 
 @pytest.fixture
@@ -206,7 +122,7 @@ async def test_buffers_are_sent_like_files(moved: Moved, files: tuple[Path, Path
 
     async def pieces() -> AsyncGenerator[Piece, None]:
         yield data[:MIB]
-        async with _opened(files[0]) as file:
+        async with opened(files[0]) as file:
             yield FileBytes(file, 0, 1000)
         yield memoryview(data)[MIB:]
 
@@ -257,7 +173,7 @@ async def test_a_piece_that_is_missing_cuts_the_connection_off(
     moved: Moved, files: tuple[Path, Path]
 ) -> None:
     async def pieces() -> AsyncGenerator[Piece, None]:
-        async with _opened(files[0]) as file:
+        async with opened(files[0]) as file:
             yield FileBytes(file, 0, 1000)
             raise BlobMissing("blob")
 
@@ -296,7 +212,7 @@ async def test_a_file_is_closed_when_the_client_goes_away(moved: Moved, large: P
     closed = asyncio.Event()
 
     async def pieces() -> AsyncGenerator[Piece, None]:
-        async with _opened(large) as file:
+        async with opened(large) as file:
             try:
                 yield FileBytes(file, 0, LARGE)
             finally:
@@ -455,15 +371,6 @@ async def test_only_those_that_stall_are_ended(moved: Moved) -> None:
         assert (await slow[0].readline()).startswith(b"HTTP/1.1 201 ")
 
     assert received == b"xy"
-
-
-@asynccontextmanager
-async def _opened(path: Path) -> AsyncIterator[BinaryIO]:
-    file = await asyncio.to_thread(path.open, "rb")
-    try:
-        yield file
-    finally:
-        file.close()
 
 
 def _has_length(data: bytearray, length: int) -> bool:

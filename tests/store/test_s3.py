@@ -59,14 +59,16 @@ async def connection(s3_store_url: str) -> AsyncIterator[S3Connection]:
 
 
 @pytest_asyncio.fixture
-async def store(connection: S3Connection) -> S3Store:
-    return S3Store(connection, grace=timedelta(0), upload_grace=timedelta(0))
+async def store(connection: S3Connection) -> AsyncIterator[S3Store]:
+    with closing(S3Store(connection, grace=timedelta(0), upload_grace=timedelta(0))) as store:
+        yield store
 
 
 class TestS3Store(BlobStoreSuite):
     @pytest_asyncio.fixture
-    async def store(self, connection: S3Connection) -> BlobStore:
-        return S3Store(connection, grace=timedelta(0))
+    async def store(self, connection: S3Connection) -> AsyncIterator[BlobStore]:
+        with closing(S3Store(connection, grace=timedelta(0))) as store:
+            yield store
 
 
 @dataclass

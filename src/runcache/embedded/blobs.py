@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import AsyncGenerator
-from typing import Self
+from typing import Self, TypeAlias
 
 from runcache.embedded.cache import Cache
 from runcache.embedded.loop import Loop
 from runcache.model import EntryBlob, Span
 from runcache.service import Piece
-from runcache.store.blobs import FileBytes
+from runcache.store.blobs import ArrivingBytes, FileBytes
+
+# Whatever is read of it may be read again.
+_Piece: TypeAlias = FileBytes | bytes | memoryview
 
 
 class EmbeddedBlob:
@@ -40,7 +43,7 @@ class EmbeddedReader:
     def __init__(self, loop: Loop, pieces: AsyncGenerator[Piece, None]) -> None:
         self._loop = loop
         self._pieces = pieces
-        self._piece: Piece | None = None
+        self._piece: _Piece | None = None
         self._done_bytes = 0
 
     def __enter__(self) -> Self:
@@ -65,11 +68,11 @@ class EmbeddedReader:
         self._loop.run(_closed(self._pieces))
 
 
-def _size_of(piece: Piece) -> int:
+def _size_of(piece: _Piece) -> int:
     return piece.count if isinstance(piece, FileBytes) else len(piece)
 
 
-def _copied(piece: Piece, start: int, buffer: memoryview) -> int:
+def _copied(piece: _Piece, start: int, buffer: memoryview) -> int:
     """Copy what fits of a piece, from `start` on, and return how much that was."""
     if isinstance(piece, FileBytes):
         wanted = buffer[: piece.count - start]
@@ -79,8 +82,9 @@ def _copied(piece: Piece, start: int, buffer: memoryview) -> int:
     return len(data)
 
 
-async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece | None:
-    return await anext(pieces, None)
+async def _next(pieces: AsyncGenerator[Piece, None]) -> _Piece | None:
+    piece = await anext(pieces, None)
+    return piece.take() if isinstance(piece, ArrivingBytes) else piece
 
 
 async def _closed(pieces: AsyncGenerator[Piece, None]) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Final
 
 from runcache.model import Part
-from runcache.store.blobs import BlobStore, FileBytes
+from runcache.store.blobs import ArrivingBytes, BlobStore, FileBytes
 
 _BUFFER_BYTES: Final = 1024 * 1024
 
@@ -21,6 +21,9 @@ async def buffers(
     """
     async with aclosing(store.read(blob, part, 0, part.size_bytes)) as pieces:
         async for piece in pieces:
+            if isinstance(piece, ArrivingBytes):
+                yield await asyncio.to_thread(piece.take)
+                continue
             if not isinstance(piece, FileBytes):
                 yield piece
                 continue

@@ -12,9 +12,11 @@ from typing import Final
 
 from aiohttp import web
 
+from runcache.descriptors import readable
 from runcache.errors import UploadInterrupted
 from runcache.server.metrics import Metrics
-from runcache.service import FileBytes, Piece
+from runcache.server.splice import Splice
+from runcache.service import ArrivingBytes, FileBytes, Piece
 
 SENT: Final = "sent"
 RECEIVED: Final = "received"
@@ -52,13 +54,7 @@ class SocketBytes:
 
     async def readable(self) -> None:
         """Return once there is something to read, be it the end."""
-        loop = asyncio.get_running_loop()
-        is_readable = asyncio.Event()
-        loop.add_reader(self.descriptor, is_readable.set)
-        try:
-            await is_readable.wait()
-        finally:
-            loop.remove_reader(self.descriptor)
+        await readable(self.descriptor)
 
 
 class Transfers:
@@ -104,8 +100,8 @@ class Transfers:
     ) -> web.StreamResponse:
         """Answer with pieces; `response` has the length of all of them as its own.
 
-        Those of files go by `sendfile`. Of the others the next is asked for as soon as no more than
-        2 MiB wait for the client.
+        Those of files go by `sendfile`, those of connections by `splice`. Of the others the next is
+        asked for as soon as no more than 2 MiB wait for the client.
 
         Raises:
             BlobMissing: the first piece is missing, and nothing was answered yet.
@@ -113,10 +109,10 @@ class Transfers:
         async with aclosing(pieces):
             piece = await anext(pieces, None)
             await response.prepare(request)
-            with self._tracked(request, SENT) as transport:
+            with self._tracked(request, SENT) as transport, Splice(transport) as splice:
                 try:
                     while piece is not None:
-                        await self._send(request, response, transport, piece)
+                        await self._send(request, response, splice, piece)
                         piece = await anext(pieces, None)
                     await response.write_eof()
                 except BaseException as exc:
@@ -133,9 +129,18 @@ class Transfers:
         self,
         request: web.Request,
         response: web.StreamResponse,
-        transport: asyncio.Transport,
+        splice: Splice,
         piece: Piece,
     ) -> None:
+        transport = splice.transport
+        if isinstance(piece, ArrivingBytes):
+            if _is_plain(transport):
+                try:
+                    await splice.send(piece)
+                finally:
+                    self._count(request, SENT, piece.taken_bytes)
+                return
+            piece = piece.take()
         if not isinstance(piece, FileBytes):
             transport.set_write_buffer_limits(high=_WAITING_BYTES)
             await response.write(piece)
@@ -218,8 +223,11 @@ def _moved_bytes(transport: asyncio.Transport) -> int:
 
 
 def _is_worth_taking_over(request: web.Request, transport: asyncio.Transport) -> bool:
-    is_plain = transport.get_extra_info("sslcontext") is None
-    return is_plain and (request.content_length or 0) >= TAKE_OVER_FROM_BYTES
+    return _is_plain(transport) and (request.content_length or 0) >= TAKE_OVER_FROM_BYTES
+
+
+def _is_plain(transport: asyncio.Transport) -> bool:
+    return transport.get_extra_info("sslcontext") is None
 
 
 def _hang_up(transport: asyncio.Transport) -> None:

@@ -17,7 +17,7 @@ from runcache.service.records import Records
 from runcache.snapshot.limits import MIB, Limits
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.scan import shown
-from runcache.store.blobs import BlobStore, FileBytes, Piece
+from runcache.store.blobs import ArrivingBytes, BlobStore, FileBytes, Piece
 
 MAX_FILES: Final = 10_000
 """How many files a page has at most."""
@@ -110,6 +110,8 @@ class EntryContents:
 
 
 def _bytes_of(piece: Piece) -> bytes | memoryview:
+    if isinstance(piece, ArrivingBytes):
+        return piece.take()
     if not isinstance(piece, FileBytes):
         return piece
     piece.file.seek(piece.offset)

@@ -1,5 +1,6 @@
 """The contract of a store: blobs made of parts, which are written once and never change."""
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -17,8 +18,34 @@ class FileBytes:
     count: int
 
 
+@dataclass(slots=True)
+class ArrivingBytes:
+    """The next bytes of a connection, in the kernel still.
+
+    Whoever has them takes any number of them, at least one, before the next piece is asked for,
+    which begins behind that.
+
+    Attributes:
+        descriptor: where they can be read; reading never blocks.
+        arrived_bytes: how many are there, up to a MiB.
+        coming_bytes: how many follow these, and wake who waits for the descriptor to be readable.
+        taken_bytes: how many were taken.
+    """
+
+    descriptor: int
+    arrived_bytes: int
+    coming_bytes: int
+    taken_bytes: int = 0
+
+    def take(self) -> bytes:
+        """Take into memory what has arrived."""
+        data = os.read(self.descriptor, self.arrived_bytes)
+        self.taken_bytes += len(data)
+        return data
+
+
 # Bytes of a part, as the store has them at hand.
-Piece: TypeAlias = FileBytes | bytes | memoryview
+Piece: TypeAlias = FileBytes | ArrivingBytes | bytes | memoryview
 
 
 class Hasher(Protocol):

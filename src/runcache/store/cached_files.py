@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from runcache.store import layout
-from runcache.store.blobs import FileBytes, Hasher, Piece
+from runcache.store.blobs import ArrivingBytes, FileBytes, Hasher, Piece
 
 # So many files are looked at in 30 ms, each time that room is made.
 FILES_AT_MOST: Final = 10_000
@@ -206,7 +206,7 @@ class Filling:
                 count = min(_BUFFER_BYTES, piece.count - start)
                 self.write(os.pread(piece.file.fileno(), count, piece.offset + start), hasher)
             return
-        data = memoryview(piece)
+        data = memoryview(piece.take() if isinstance(piece, ArrivingBytes) else piece)
         hasher.update(data)
         self._left_bytes -= len(data)
         if self._left_bytes < 0:

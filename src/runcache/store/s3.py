@@ -13,7 +13,7 @@ from obstore.exceptions import AlreadyExistsError
 from runcache.errors import BlobMissing
 from runcache.model import Part
 from runcache.store import layout
-from runcache.store.blobs import Hasher
+from runcache.store.blobs import ArrivingBytes, Hasher
 from runcache.store.s3_connection import S3Connection, clock_of
 from runcache.store.s3_errors import s3_errors
 from runcache.store.s3_part import S3Part
@@ -27,8 +27,6 @@ UPLOAD_GRACE: Final = timedelta(days=2)
 """How long a part may take to arrive."""
 
 _THREADS: Final = 8
-_PIECE_BYTES: Final = 1024 * 1024
-_HASH_PIECE_BYTES: Final = 4 * 1024 * 1024
 # Of so few parts each is asked for; more are listed, a thousand at a time.
 _ASKED_FOR_EACH: Final = 2
 _LOOKS_AT_ONCE: Final = 16
@@ -84,9 +82,13 @@ class S3Store:
 
     async def read(
         self, blob: str, part: Part, offset: int, count: int
-    ) -> AsyncGenerator[bytes | memoryview, None]:
+    ) -> AsyncGenerator[ArrivingBytes | bytes | memoryview, None]:
         """See `BlobStore.read`."""
-        async with aclosing(self._pieces(blob, part, offset, count, _PIECE_BYTES)) as pieces:
+        if not count:
+            if not await self._is_whole(blob, [part]):
+                raise BlobMissing(blob)
+            return
+        async with aclosing(self._reading.pieces(blob, part, offset, count)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -100,10 +102,9 @@ class S3Store:
     async def feed(self, blob: str, parts: Sequence[Part], hasher: Hasher) -> None:
         """See `BlobStore.feed`."""
         for part in parts:
-            pieces = self._pieces(blob, part, 0, part.size_bytes, _HASH_PIECE_BYTES)
-            async with aclosing(pieces):
+            async with aclosing(self.read(blob, part, 0, part.size_bytes)) as pieces:
                 async for piece in pieces:
-                    await self._patient_thread.run(partial(hasher.update, memoryview(piece)))
+                    await self._patient_thread.run(partial(_feed, hasher, piece))
 
     async def sync(self, blob: str) -> None:
         """See `BlobStore.sync`. An object that is there is there for good."""
@@ -160,18 +161,6 @@ class S3Store:
         """See `BlobStore.free_bytes`. No bucket says."""
         return None
 
-    async def _pieces(
-        self, blob: str, part: Part, offset: int, count: int, piece_bytes: int
-    ) -> AsyncGenerator[bytes | memoryview, None]:
-        if not count:
-            if not await self._is_whole(blob, [part]):
-                raise BlobMissing(blob)
-            return
-        pieces = self._reading.pieces(blob, part, offset, count, piece_bytes=piece_bytes)
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-
     async def _is_whole(self, blob: str, parts: Sequence[Part]) -> bool:
         async with self._looks:
             if len(parts) > _ASKED_FOR_EACH:
@@ -207,6 +196,10 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _feed(hasher: Hasher, piece: ArrivingBytes | bytes | memoryview) -> None:
+    hasher.update(memoryview(piece.take() if isinstance(piece, ArrivingBytes) else piece))
 
 
 def _folder(blob: str) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from obstore import get_range_async, sign
+from obstore import get_range_async
 
 from runcache.errors import StoreUnavailable
 from runcache.model import Part
@@ -44,10 +44,8 @@ class S3Direct:
     ) -> list[str]:
         """See `DirectStore.download_urls`."""
         paths = [layout.part_path(blob, part).as_posix() for blob, part in places]
-        # It takes 11 µs each, unless credentials must be asked for again.
-        return await self._signer.run(
-            partial(self._signed_downloads, paths, min(expires_in, _LONGEST))
-        )
+        signing = partial(self._connection.sign, paths, expires_in=min(expires_in, _LONGEST))
+        return await self._signer.run(signing)
 
     async def upload_url(
         self, blob: str, part: str, *, size_bytes: int, sha256: bytes, expires_in: timedelta
@@ -161,10 +159,6 @@ class S3Direct:
     def _located(self, blob: str, part: str) -> dict[str, str]:
         key = self._connection.key_of(layout.part_path(blob, part).as_posix())
         return {"Bucket": self._connection.bucket.name, "Key": key}
-
-    def _signed_downloads(self, paths: Sequence[str], expires_in: timedelta) -> list[str]:
-        with s3_errors():
-            return list(sign(self._connection.objects, "GET", paths, expires_in))
 
     def _signed(self, operation: str, wanted: Mapping[str, object], seconds: int) -> str:
         with s3_errors():

@@ -24,7 +24,7 @@ from typing import Final
 from runcache.errors import BlobMissing
 from runcache.model import Part
 from runcache.store import layout
-from runcache.store.blobs import BlobStore, FileBytes, Piece
+from runcache.store.blobs import ArrivingBytes, BlobStore, FileBytes, Piece
 
 BLOB: Final = "0" * 32
 OTHER_BLOB: Final = "f" * 32
@@ -58,6 +58,8 @@ async def get_range(store: BlobStore, blob: str, part: Part, offset: int, count:
 
 def bytes_of(piece: Piece) -> bytes:
     """Return the bytes of a piece."""
+    if isinstance(piece, ArrivingBytes):
+        return piece.take()
     if isinstance(piece, FileBytes):
         return os.pread(piece.file.fileno(), piece.count, piece.offset)
     return bytes(piece)
