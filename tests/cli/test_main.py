@@ -61,6 +61,20 @@ def test_the_module_is_a_program() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"runcache {__version__}\n", "")
 
 
+def test_a_process_that_ends_at_once_tells_its_status_and_all_that_it_said() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "runcache.cli.main", "save", "--path", "deps"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: missing option `--key`\n")
+    assert ended.stderr.endswith("shows how\n")
+
+
 def test_help_lists_every_command(runcache: Runcache) -> None:
     ended = runcache("--help")
 

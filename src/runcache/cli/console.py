@@ -1,9 +1,6 @@
 """What a command says, and how it ends: data on stdout, talk on stderr, no colour anywhere."""
 
-import json
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -52,17 +49,21 @@ def exit_code_of(error: CacheError) -> int:
 
 
 # No struct: `--help` and what is wrong on a command line do without `msgspec`.
-@dataclass(slots=True)
 class Console:
     """Where a command talks to, as its `--json`, `-q` and `-v` say."""
 
-    as_json: bool = False
-    is_quiet: bool = False
-    is_verbose: bool = False
+    def __init__(
+        self, *, as_json: bool = False, is_quiet: bool = False, is_verbose: bool = False
+    ) -> None:
+        self.as_json = as_json
+        self.is_quiet = is_quiet
+        self.is_verbose = is_verbose
 
     def show(self, text: str, value: object) -> None:
         """Print the result of a command: `value` as JSON if that was asked for, else `text`."""
         if self.as_json:
+            import json  # noqa: PLC0415  -- as for a traceback
+
             click.echo(json.dumps(value, indent=2, ensure_ascii=False))
         elif text:
             click.echo(text)
@@ -87,6 +88,8 @@ class Console:
     def fail_unexpectedly(self, error: Exception) -> None:
         """Own up to a mistake of ours; only `-v` shows where it is."""
         if self.is_verbose:
+            import traceback  # noqa: PLC0415  -- what is needed at the end is imported there
+
             click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         hint = "please report it" if self.is_verbose else "please report it with the output of `-v`"
         self.fail(f"this is a mistake in runcache: {type(error).__name__}: {error}", hint)

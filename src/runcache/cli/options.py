@@ -1,7 +1,6 @@
 """Options that several commands share; nothing here is slow to import."""
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +36,8 @@ def _context(text: str) -> tuple[str, Any]:
     name, equals, file = text.partition("=")
     if not (name and equals and file):
         raise ValueError(f"`{text}` is not of the form NAME=FILE")
+    import json  # noqa: PLC0415  -- hardly anybody gives contexts
+
     try:
         return name, json.loads(Path(file).read_bytes())
     except OSError as exc:

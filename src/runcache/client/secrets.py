@@ -20,34 +20,35 @@ _PUBLISHED: Final = (
     b"/registry/",
     b"/pkg/mod/",
 )
-_ANYTHING: Final = re.compile(rb"\S")
-_PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
-_PASSWORD: Final = re.compile(rb"(?im)^[^#\n]*(?:password|passwd|token|secret)\S*\s*[=:]\s*[^\s$]")
-_URL_WITH_PASSWORD: Final = re.compile(rb"://[^/\s:@]+:[^/\s@$]+@")
+_ANYTHING: Final = rb"\S"
+_PRIVATE_KEY: Final = rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
+_PASSWORD: Final = rb"(?im)^[^#\n]*(?:password|passwd|token|secret)\S*\s*[=:]\s*[^\s$]"
+_URL_WITH_PASSWORD: Final = rb"://[^/\s:@]+:[^/\s@$]+@"
 
-# What a file of this name, or in a folder of that name, looks like if it holds credentials.
-_FILES: Final[Mapping[bytes, re.Pattern[bytes]]] = {
-    b".npmrc": re.compile(rb"(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*[^\s$]"),
-    b".yarnrc.yml": re.compile(rb"(?m)^\s*npmAuth(?:Token|Ident)\S*\s*:\s*[^\s$]"),
+# What a file of this name, or in a folder of that name, looks like if it holds credentials: regular
+# expressions, of which a save rarely needs any.
+_FILES: Final[Mapping[bytes, bytes]] = {
+    b".npmrc": rb"(?m)^[^#;\n]*(?:_authToken|_auth|_password)\s*=\s*[^\s$]",
+    b".yarnrc.yml": rb"(?m)^\s*npmAuth(?:Token|Ident)\S*\s*:\s*[^\s$]",
     b".netrc": _ANYTHING,
     b"_netrc": _ANYTHING,
     b".git-credentials": _ANYTHING,
-    b".git/config": re.compile(rb"(?i)extraheader\s*=|://[^/\s:@]+:[^/\s@]+@"),
+    b".git/config": rb"(?i)extraheader\s*=|://[^/\s:@]+:[^/\s@]+@",
     b".pypirc": _PASSWORD,
     b"pip.conf": _URL_WITH_PASSWORD,
     b"pip/config": _URL_WITH_PASSWORD,
     b"pypoetry/auth.toml": _PASSWORD,
-    b".docker/config.json": re.compile(rb"\"(?:auth|identitytoken|registrytoken)\"\s*:\s*\"[^\"]"),
+    b".docker/config.json": rb"\"(?:auth|identitytoken|registrytoken)\"\s*:\s*\"[^\"]",
     b".cargo/credentials": _PASSWORD,
     b".cargo/credentials.toml": _PASSWORD,
     b".gem/credentials": _ANYTHING,
-    b".m2/settings.xml": re.compile(rb"<password>[^<$]"),
+    b".m2/settings.xml": rb"<password>[^<$]",
     b".gradle/gradle.properties": _PASSWORD,
-    b"NuGet.Config": re.compile(rb"ClearTextPassword|<add key=\"Password\""),
+    b"NuGet.Config": rb"ClearTextPassword|<add key=\"Password\"",
     b"composer/auth.json": _ANYTHING,
     b".aws/credentials": _ANYTHING,
-    b".kube/config": re.compile(rb"(?:token|client-key-data|password)\s*:\s*\S"),
-    b"gh/hosts.yml": re.compile(rb"oauth_token\s*:\s*\S"),
+    b".kube/config": rb"(?:token|client-key-data|password)\s*:\s*\S",
+    b"gh/hosts.yml": rb"oauth_token\s*:\s*\S",
     b"gcloud/application_default_credentials.json": _ANYTHING,
     b"credentials.tfrc.json": _ANYTHING,
     b"id_rsa": _PRIVATE_KEY,
@@ -93,7 +94,7 @@ def is_suspect(path: bytes) -> bool:
     return path[path.rfind(b"/") + 1 :] in _NAMES or path.endswith(_SUFFIXES)
 
 
-def _suspicion(path: bytes) -> re.Pattern[bytes] | None:
+def _suspicion(path: bytes) -> bytes | None:
     """Return what a file looks like if it holds credentials; `None`: nobody keeps any there."""
     folder, _, name = path.rpartition(b"/")
     pattern = _FILES.get(name) or _FILES.get(folder.rpartition(b"/")[2] + b"/" + name)
@@ -104,13 +105,13 @@ def _suspicion(path: bytes) -> re.Pattern[bytes] | None:
     return pattern
 
 
-def _holds(path: bytes, pattern: re.Pattern[bytes]) -> bool:
+def _holds(path: bytes, pattern: bytes) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False  # Whoever saves it will say why.
     try:
-        return pattern.search(os.read(descriptor, _LOOK_AT_BYTES)) is not None
+        return re.search(pattern, os.read(descriptor, _LOOK_AT_BYTES)) is not None
     except OSError:
         return False
     finally:

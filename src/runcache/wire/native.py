@@ -5,7 +5,6 @@ request has a job token in its `Authorization`. Bytes are read over links to blo
 ranges. An error has a status above 399 and an `Error` as its body.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -217,6 +216,8 @@ class Error(JsonMessage, frozen=True):
 
     def encode(self) -> bytes:
         """Write the error, in ASCII, since it may quote text that UTF-8 cannot hold."""
+        import json  # noqa: PLC0415  -- most requests succeed
+
         members = {"code": self.code, "message": self.message, "hint": self.hint}
         shown = {name: value for name, value in members.items() if value is not None}
         return json.dumps(shown, separators=(",", ":")).encode()
