@@ -1,5 +1,6 @@
 """What a restore fetches: the frames of missing chunks, neighbours together as one range."""
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -90,7 +91,8 @@ class Fetcher:
 
     def __init__(self, source: PackSource) -> None:
         self._source = source
-        self._buffer = memoryview(bytearray(RANGE_BYTES))
+        # It takes memory, and time to clear it, only as far as it is used.
+        self._buffer = memoryview(mmap.mmap(-1, RANGE_BYTES))
 
     def fetch(self, wanted: Range) -> memoryview:
         """Return the bytes of a range, which are valid until the next one is fetched.

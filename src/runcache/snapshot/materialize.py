@@ -142,11 +142,10 @@ class _Fetching:
         data = self._fetcher.fetch(wanted)
         for frame, pieces in wanted.frames:
             contents = self._opener.contents_of(frame, wanted, data)
-            # Verified before anybody waits: one thread names while another one writes.
-            verified = self._opener.verified(frame, pieces, wanted, contents)
             are_small = len(contents) < _SMALL_BYTES * len(pieces)
             with self._is_writing, self._shared.small_files if are_small else nullcontext():
-                self._write(verified)
+                # Who verified meanwhile would take the interpreter from who writes, at each piece.
+                self._write(self._opener.verified(frame, pieces, wanted, contents))
 
     def _write(self, pieces: Iterable[tuple[memoryview, Sequence[Use]]]) -> None:
         files = size_bytes = 0
