@@ -8,6 +8,7 @@ import pytest
 
 from runcache.progress import Silence
 from runcache.snapshot.chunking import CUT_ABOVE_BYTES, digest_of
+from runcache.snapshot.gathering import Gatherer
 from runcache.snapshot.limits import KIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.packs import Packer
@@ -28,8 +29,11 @@ def read(item: Item) -> tuple[Item, bytes, list[str]]:
     """Read an item; return it, what was stored in all, and the warnings."""
     sink, warnings = MemorySink(), list[str]()
     packer = Packer(sink)
-    with Reading({}, packer, 3, Silence(), warnings.append).crew(1) as crew:
-        crew.give([item])
+    reading = Reading({}, packer, 3, Silence(), warnings.append)
+    with reading.crew(1) as crew:
+        gatherer = Gatherer(reading, crew)
+        gatherer.add(item)
+        gatherer.finish()
     packer.finish()
     return item, b"".join(sink.packs.values()), warnings
 

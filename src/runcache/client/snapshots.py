@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from importlib import import_module
 from stat import S_ISDIR
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 
 from blake3 import blake3
@@ -64,6 +65,7 @@ class Snapshots:
         paths = self._paths(request.paths)
         if not any(os.path.lexists(root) for root in paths.roots):
             raise NothingToSave(request.paths)
+        _import_meanwhile("runcache.snapshot.save")
         upload = self._reserved(request)
         try:
             try:
@@ -90,11 +92,12 @@ class Snapshots:
             PartlyRestored: something failed after files had been replaced.
             BlobMissing: it was evicted meanwhile.
         """
+        _import_meanwhile("runcache.snapshot.restore")
+        paths = self._paths(request.paths)
+        data = _whole(found.blobs[0])
         # Each half of the engine takes a while to be imported, and a process needs only one.
         from runcache.snapshot.restore import restore  # noqa: PLC0415  -- see above
 
-        paths = self._paths(request.paths)
-        data = _whole(found.blobs[0])
         manifest = Manifest.decode(data)
         _check_records(manifest, paths)
         source = _Source(found.blobs)
@@ -202,6 +205,11 @@ class _Source:
         with self._lock:
             self.size_bytes += end - start
         return blob.read(start, end)
+
+
+def _import_meanwhile(module: str) -> None:
+    """Let a thread import a module while this one waits for the network."""
+    Thread(target=import_module, args=(module,), daemon=True).start()
 
 
 def _whole(manifest: RemoteBlob) -> bytes:

@@ -24,7 +24,8 @@ def assemble(
     ordered = sorted(items, key=attrgetter("found"))
     founds = [item.found for item in ordered]
     contents = [digest for item in ordered for digest in item.digests]
-    chunks, frames, used_packs = _stored(set(contents), spots, packs)
+    # In this order neighbours are mostly neighbours in a frame, too.
+    chunks, frames, used_packs = _stored(dict.fromkeys(contents), spots, packs)
     numbers = {digest: number for number, digest in enumerate(chunks.digests)}
     per_root = [0] * root_count
     for found in founds:
@@ -52,12 +53,13 @@ def _stored(
     chunks_by_frame: dict[int, list[tuple[int, int, bytes]]] = {}
     used_frames: dict[int, Frame] = {}
     for digest in digests:
-        frame, start, length = spots[digest]
+        spot = spots[digest]
+        frame = spot.frame
         chunks = chunks_by_frame.get(id(frame))
         if chunks is None:
             chunks = chunks_by_frame[id(frame)] = []
             used_frames[id(frame)] = frame
-        chunks.append((start, length, digest))
+        chunks.append((spot.start, spot.length, digest))
     placed = sorted(((_pack(frame, packs), frame.start, key) for key, frame in used_frames.items()))
     used_packs = sorted({pack for pack, _, _ in placed})
     numbers = {pack: number for number, pack in enumerate(used_packs)}

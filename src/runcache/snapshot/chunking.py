@@ -5,12 +5,15 @@ that an insertion moves no cut but those beside it. How a file was cut is of no 
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Final
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
 from runcache.snapshot.limits import DIGEST_BYTES, KIB, MAX_CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from pyfastcdc import FastCDC
 
 CUT_ABOVE_BYTES: Final = 512 * KIB
 AVERAGE_CHUNK_BYTES: Final = 256 * KIB
@@ -40,10 +43,11 @@ def digest_of_zeros() -> bytes:
 class Cutter:
     """Cuts the contents of one file after another. To be used by one thread."""
 
-    def __init__(self) -> None:
-        from pyfastcdc import FastCDC  # noqa: PLC0415  -- who restores does not need it
+    @cached_property
+    def _fastcdc(self) -> "FastCDC":
+        from pyfastcdc import FastCDC  # noqa: PLC0415  -- who has no large files does not need it
 
-        self._fastcdc = FastCDC(AVERAGE_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES)
+        return FastCDC(AVERAGE_CHUNK_BYTES, max_size=MAX_CHUNK_BYTES)
 
     def cut(self, data: memoryview, *, is_end: bool) -> list[memoryview]:
         """Return the chunks that `data` begins with: all of it if the file ends here.

@@ -73,8 +73,16 @@ class Crew(Generic[T]):
         Raises:
             whatever a task has raised.
         """
+        self.wait_until(lambda: not self._unfinished)
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, which only tasks can make so.
+
+        Raises:
+            whatever a task has raised.
+        """
         with self._changed:
-            while self._unfinished and self._error is None:
+            while not is_so() and self._error is None:
                 self._changed.wait()
             self._raise_error()
 
@@ -96,8 +104,7 @@ class Crew(Generic[T]):
                 del task
                 with self._changed:
                     self._unfinished -= 1
-                    if not self._unfinished:
-                        self._changed.notify_all()
+                    self._changed.notify_all()
         except BaseException as exc:  # noqa: BLE001  -- it is raised where the tasks come from
             with self._changed:
                 self._error = self._error or exc

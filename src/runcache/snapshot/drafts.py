@@ -17,9 +17,10 @@ _GUESSED_BYTES: Final = 4 * KIB
 
 
 class Draft:
-    """A frame of small files that is being made."""
+    """A frame of small files that is being made, all of which are worth compressing well or not."""
 
     def __init__(self) -> None:
+        self.is_dense = False
         self.buffer = memoryview(bytearray(FRAME_BYTES + CUT_ABOVE_BYTES))
         self.used_bytes = 0
         self.frame = new_frame()

@@ -1,10 +1,12 @@
-"""Files become frames: read, named, and compressed unless they are known, by several threads."""
+"""Files become frames: read, named, and compressed unless they are known, by several threads.
+
+Here is what the threads do, which read large files; `gathering.py` reads the small ones.
+"""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from stat import S_ISREG
-from threading import Lock, Semaphore
+from threading import Semaphore
 from typing import Final, NamedTuple
 
 import msgspec
@@ -12,7 +14,7 @@ import zstandard
 
 from runcache.errors import FileUnreadable
 from runcache.progress import Progress
-from runcache.snapshot.chunking import CUT_ABOVE_BYTES, Cutter, digest_of
+from runcache.snapshot.chunking import Cutter, digest_of
 from runcache.snapshot.crew import Crew
 from runcache.snapshot.drafts import FRAME_BYTES, Draft, is_dense, new_frame
 from runcache.snapshot.limits import MIB
@@ -50,29 +52,37 @@ class Block(NamedTuple):
     first: int
 
 
-Task = list[Item] | Item | Block
-"""Small files that are neighbours, a large one, or a part of one."""
+Task = Draft | Item | Block
+"""Small files that were read and are to be stored, a large one to be read, or a part of one."""
+
+Contents = tuple[Sequence[bytes], int]
+"""The digests of the chunks that a file consists of, and how many bytes it had."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What all threads of a save share. `spots` knows every chunk that is stored, or will be.
-
-    Small files are read by one thread at a time: of two that do, each would wait for the
-    interpreter after every call to the disk. The others compress.
-    """
+    """What all threads of a save share. `spots` knows every chunk that is stored, or will be."""
 
     spots: dict[bytes, Spot]
     packer: Packer
     level: int
     progress: Progress
     warn: Callable[[str], None]
-    small_files: Lock = msgspec.field(default_factory=Lock)
+    free_drafts: list[Draft] = msgspec.field(default_factory=list)
     room_for_blocks: Semaphore = msgspec.field(default_factory=lambda: Semaphore(_WAITING_BLOCKS))
 
     def crew(self, threads: int) -> Crew[Task]:
-        """Return threads that take items to read, and blocks."""
+        """Return threads that do tasks."""
         crew: Crew[Task] = Crew("save", threads, lambda: Reader(self, crew))
         return crew
+
+    def claim(self, digest: bytes, frame: Frame, start: int, length: int) -> bool:
+        """Say whether the caller has to store a chunk, since nobody has or will."""
+        spot = Spot(frame, start, length)
+        known = self.spots.setdefault(digest, spot)
+        if known is not spot and known.length != length:
+            # A base lies: the same digest means the same bytes.
+            self.spots[digest] = known = spot
+        return known is spot
 
 
 class Reader:
@@ -84,7 +94,6 @@ class Reader:
         self._compressor = zstandard.ZstdCompressor(reading.level)
         self._dense_compressor = zstandard.ZstdCompressor(min(reading.level, _DENSE_LEVEL))
         self._cutter = Cutter()
-        self._draft, self._dense_draft = Draft(), Draft()
 
     def __call__(self, task: Task) -> None:
         """Do a task."""
@@ -93,81 +102,13 @@ class Reader:
                 self._store_block(task)
                 self._reading.room_for_blocks.release()
             case Item():
-                self._read(task)
+                read_steadily(task, self._read_large, self._reading.warn)
                 self._reading.progress.advance(files=1)
-            case _:
-                self._read_small_files(task)
+            case Draft():
+                self._store(*task.taken(), is_dense=task.is_dense)
+                self._reading.free_drafts.append(task)
 
-    def _read_small_files(self, items: Iterable[Item]) -> None:
-        left = deque(items)
-        draft, dense_draft = self._draft, self._dense_draft
-        while left and not self._crew.has_ended:
-            files = size_bytes = 0
-            with self._reading.small_files:
-                while left and not (draft.is_full or dense_draft.is_full):
-                    item = left.popleft()
-                    self._read(item)
-                    files += 1
-                    size_bytes += item.found.size_bytes
-            for made in (draft, dense_draft):
-                if made.is_full or (made.used_bytes and not left):
-                    self._store(*made.taken(), is_dense=made is dense_draft)
-            self._reading.progress.advance(files=files, size_bytes=size_bytes)
-
-    def _read(self, item: Item) -> None:
-        """Read a file, again if it changed meanwhile; at last, take it as it is."""
-        try:
-            for _ in range(_ATTEMPTS):
-                read_bytes = self._read_once(item)
-                if item.is_steady:
-                    return
-        except _CannotReadError as exc:
-            if _is_file(item.found.path):
-                raise FileUnreadable(shown(item.found.path), exc.reason) from exc.__cause__
-            item.is_gone = True
-        else:
-            item.found = item.found._replace(size_bytes=read_bytes)
-            self._reading.warn(f"`{shown(item.found.path)}` changed while it was read")
-
-    def _read_once(self, item: Item) -> int:
-        """Read a file, and return how many bytes it had."""
-        found = item.found
-        descriptor = _opened(found.path)
-        try:
-            if found.size_bytes > CUT_ABOVE_BYTES:
-                item.digests, read_bytes = self._read_large(descriptor)
-            else:
-                item.digests, read_bytes = self._read_small(descriptor, found.size_bytes)
-            stat = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
-        if not S_ISREG(stat.st_mode):
-            raise _CannotReadError("it is no file any more")
-        item.is_steady = stamp_in(stat) == found.stamp and read_bytes == found.size_bytes
-        if not item.is_steady:
-            item.found = describe(found.root, found.name, found.path, stat)
-        return read_bytes
-
-    def _read_small(self, descriptor: int, size_bytes: int) -> tuple[tuple[bytes, ...], int]:
-        """Read a file into a frame that is being made, where it stays unless it is known."""
-        draft = self._draft
-        start = draft.used_bytes
-        contents = draft.buffer[start : start + size_bytes]
-        read_bytes = _filled(descriptor, contents)
-        if not read_bytes:
-            return (), 0
-        contents = contents[:read_bytes]
-        digest = digest_of(contents)
-        if is_dense(contents):
-            draft = self._dense_draft
-            start = draft.used_bytes
-        if self._claim(digest, draft.frame, start, read_bytes):
-            draft.used_bytes += read_bytes
-            if draft is not self._draft:
-                draft.buffer[start : start + read_bytes] = contents
-        return (digest,), read_bytes
-
-    def _read_large(self, descriptor: int) -> tuple[list[bytes], int]:
+    def _read_large(self, descriptor: int, _size_bytes: int) -> Contents:
         """Cut a file into chunks, which this thread and others name and store, block by block."""
         digests: list[bytes] = []
         read_bytes, rest = 0, memoryview(b"")
@@ -176,7 +117,7 @@ class Reader:
             # A new one each time: another thread may still use the one before.
             buffer = memoryview(bytearray(len(rest) + _BLOCK_BYTES))
             buffer[: len(rest)] = rest
-            count = _filled(descriptor, buffer[len(rest) :])
+            count = filled(descriptor, buffer[len(rest) :])
             read_bytes += count
             is_end = count < _BLOCK_BYTES
             data = buffer[: len(rest) + count]
@@ -196,7 +137,7 @@ class Reader:
         for number, length in enumerate(block.lengths, start=block.first):
             digest = digest_of(block.data[end : end + length])
             block.digests[number] = digest
-            is_new = self._claim(digest, frame, end - start, length)
+            is_new = self._reading.claim(digest, frame, end - start, length)
             if is_new:
                 end += length
             if end > start and (not is_new or end - start >= FRAME_BYTES):
@@ -207,15 +148,6 @@ class Reader:
         if end > start:
             self._store_part(frame, block.data[start:end])
         self._reading.progress.advance(size_bytes=end)
-
-    def _claim(self, digest: bytes, frame: Frame, start: int, length: int) -> bool:
-        """Say whether this thread has to store a chunk, since nobody has or will."""
-        spots, spot = self._reading.spots, Spot(frame, start, length)
-        known = spots.setdefault(digest, spot)
-        if known is not spot and known.length != length:
-            # A base lies: the same digest means the same bytes.
-            spots[digest] = known = spot
-        return known is spot
 
     def _store_part(self, frame: Frame, contents: memoryview) -> None:
         self._store(frame, contents, is_dense=is_dense(contents))
@@ -237,6 +169,48 @@ class _CannotReadError(Exception):
         self.reason = reason
 
 
+def read_steadily(
+    item: Item, read: Callable[[int, int], Contents], warn: Callable[[str], None]
+) -> None:
+    """Read a file, again if it changed meanwhile; at last, take it as it is.
+
+    `read` gets its descriptor and how long it should be.
+
+    Raises:
+        FileUnreadable: the disk refuses it.
+        and whatever else `read` raises.
+    """
+    try:
+        for _ in range(_ATTEMPTS):
+            read_bytes = _read_once(item, read)
+            if item.is_steady:
+                return
+    except _CannotReadError as exc:
+        if _is_file(item.found.path):
+            raise FileUnreadable(shown(item.found.path), exc.reason) from exc.__cause__
+        item.is_gone = True
+    else:
+        item.found = msgspec.structs.replace(item.found, size_bytes=read_bytes)
+        warn(f"`{shown(item.found.path)}` changed while it was read")
+
+
+def _read_once(item: Item, read: Callable[[int, int], Contents]) -> int:
+    """Read a file, and return how many bytes it had."""
+    found = item.found
+    descriptor = _opened(found.path)
+    try:
+        item.digests, read_bytes = read(descriptor, found.size_bytes)
+        stat = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if not S_ISREG(stat.st_mode):
+        raise _CannotReadError("it is no file any more")
+    item.is_steady = stamp_in(stat) == found.stamp and read_bytes == found.size_bytes
+    if not item.is_steady:
+        item.found = describe(found.root, found.name, found.path, stat)
+    return read_bytes
+
+
 def _opened(path: bytes) -> int:
     try:
         return os.open(path, OPEN_FLAGS)
@@ -244,7 +218,8 @@ def _opened(path: bytes) -> int:
         raise _CannotReadError(exc.strerror or str(exc)) from exc
 
 
-def _filled(descriptor: int, buffer: memoryview) -> int:
+def filled(descriptor: int, buffer: memoryview) -> int:
+    """Read until `buffer` is full or the file ends; return how many bytes came."""
     try:
         # Small files come at once, and there are many.
         count = os.readv(descriptor, [buffer])

@@ -12,20 +12,17 @@ import msgspec
 
 from runcache.progress import Progress, Silence
 from runcache.snapshot.assembly import assemble
-from runcache.snapshot.chunking import CUT_ABOVE_BYTES, content_id
-from runcache.snapshot.crew import Crew
+from runcache.snapshot.chunking import content_id
+from runcache.snapshot.gathering import Gatherer
 from runcache.snapshot.index import FileIndex
-from runcache.snapshot.limits import MIB
-from runcache.snapshot.manifest import Pack
+from runcache.snapshot.manifest import Manifest, Pack
 from runcache.snapshot.packs import Packer, PackSink
-from runcache.snapshot.reading import Item, Reading, Task
+from runcache.snapshot.reading import Item, Reading
 from runcache.snapshot.scan import Found, Selection, Stamp, scan
 from runcache.snapshot.sharing import Base, Spot, contents_in, packs_to_leave, spots_in
 
 DEFAULT_LEVEL: Final = 3
 
-_TASK_BYTES: Final = 8 * MIB
-_TASK_FILES: Final = 512
 # Of so many files that need not be read it is told at once.
 _TOLD_FILES: Final = 256
 
@@ -76,28 +73,36 @@ def save(
     try:
         known = _Known(roots, index, bases, reading.spots)
         with reading.crew(threads) as crew:
-            items = _read(scan(roots, selection, warnings.append), known, crew, progress)
-        unwanted = _unwanted(items, reading.spots)
+            gatherer = Gatherer(reading, crew)
+            items = _read(scan(roots, selection, warnings.append), known, gatherer, progress)
+        unwanted = _unwanted(items, reading.spots, is_one_base=len(bases) == 1)
         if unwanted:
             with reading.crew(threads) as crew:
-                _read_again(items, unwanted, crew)
+                _read_again(items, unwanted, Gatherer(reading, crew))
         packs = packer.flush()
-        items = [item for item in items if not item.is_gone]
         # While the last pack is under way; what the index says is true, whatever becomes of that.
+        items = [item for item in items if not item.is_gone]
         manifest = assemble(items, reading.spots, packs, root_count=len(roots))
-        data = manifest.encode()
+        written = _written(manifest, packs.values(), items, warnings)
         if index is not None:
             _remember(items, roots, index, started_ns)
         packer.finish()
     except BaseException:
         packer.abandon()
         raise
+    return written
+
+
+def _written(
+    manifest: Manifest, packs: Iterable[Pack], items: Iterable[Item], warnings: Iterable[str]
+) -> Written:
+    data = manifest.encode()
     return Written(
         manifest=data,
         packs=tuple(pack.name for pack in manifest.packs),
-        new_bytes=len(data) + sum(pack.size_bytes for pack in packs.values()),
+        new_bytes=len(data) + sum(pack.size_bytes for pack in packs),
         size_bytes=manifest.size_bytes,
-        files=sum(S_ISREG(mode) for mode in manifest.modes),
+        files=sum(map(S_ISREG, manifest.modes)),
         files_read=sum(item.is_read for item in items),
         chunks=len(manifest.chunks.digests),
         warnings=tuple(warnings),
@@ -138,11 +143,10 @@ class _Known:
 
 
 def _read(
-    founds: Iterable[Found], known: _Known, crew: Crew[Task], progress: Progress
+    founds: Iterable[Found], known: _Known, gatherer: Gatherer, progress: Progress
 ) -> list[Item]:
-    """Let the crew read what is not known, as soon as it is found."""
+    """Read what is not known, as soon as it is found."""
     items: list[Item] = []
-    tasks = _Tasks(crew)
     known_files = known_bytes = files = total_bytes = 0
     for found in founds:
         item = Item(found)
@@ -155,25 +159,25 @@ def _read(
         if size_bytes:
             item.digests = known.digests_of(found)
             if not item.digests:
-                tasks.add(item)
+                gatherer.add(item)
                 continue
         known_files += 1
         known_bytes += size_bytes
         if known_files == _TOLD_FILES:
             progress.advance(files=known_files, size_bytes=known_bytes)
             known_files = known_bytes = 0
-    tasks.hand_out()
+    gatherer.finish()
     progress.advance(files=known_files, size_bytes=known_bytes)
     progress.phase("save", total_files=files, total_bytes=total_bytes)
     return items
 
 
-def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot]) -> set[bytes]:
+def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot], *, is_one_base: bool) -> set[bytes]:
     """Return the chunks in packs that are not worth sharing, and forget where they are."""
     if not any(isinstance(spot.frame.pack, Pack) for spot in spots.values()):
         return set()
     used = {digest for item in items for digest in item.digests}
-    left = packs_to_leave(spots[digest] for digest in used)
+    left = packs_to_leave(map(spots.__getitem__, used), is_one_base=is_one_base)
     if not left:
         return set()
     unwanted = {digest for digest, spot in spots.items() if spot.frame.pack in left}
@@ -182,39 +186,12 @@ def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot]) -> set[bytes]:
     return unwanted
 
 
-def _read_again(items: Iterable[Item], unwanted: Collection[bytes], crew: Crew[Task]) -> None:
-    """Let the crew read the files that have such chunks, so that they are stored anew."""
-    tasks = _Tasks(crew)
+def _read_again(items: Iterable[Item], unwanted: Collection[bytes], gatherer: Gatherer) -> None:
+    """Read the files that have such chunks, so that they are stored anew."""
     for item in items:
         if any(digest in unwanted for digest in item.digests):
-            tasks.add(item)
-    tasks.hand_out()
-
-
-class _Tasks:
-    """Files that belong together: neighbours are compressed together."""
-
-    def __init__(self, crew: Crew[Task]) -> None:
-        self._crew = crew
-        self._items: list[Item] = []
-        self._size_bytes = 0
-
-    def add(self, item: Item) -> None:
-        """Add a file; large ones are tasks of their own."""
-        item.is_read = True
-        if item.found.size_bytes > CUT_ABOVE_BYTES:
-            self._crew.give(item)
-            return
-        self._items.append(item)
-        self._size_bytes += item.found.size_bytes
-        if self._size_bytes >= _TASK_BYTES or len(self._items) >= _TASK_FILES:
-            self.hand_out()
-
-    def hand_out(self) -> None:
-        """Let the crew begin with what was added so far."""
-        if self._items:
-            self._crew.give(self._items)
-        self._items, self._size_bytes = [], 0
+            gatherer.add(item)
+    gatherer.finish()
 
 
 def _remember(

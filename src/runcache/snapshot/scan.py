@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR, S_ISLNK, S_ISREG
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from runcache.errors import FileUnreadable
 from runcache.snapshot.limits import MAX_DEPTH, PERMISSIONS
@@ -42,7 +44,7 @@ Stamp = tuple[int, int, int, int]
 """What changes when a file does: its size in bytes, mtime and ctime in ns, inode."""
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True, order=True):
     """A file, folder or link that is to be saved. `mode` is type and permissions.
 
     `stamp` is what tells whether a file is still the same.

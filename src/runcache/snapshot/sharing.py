@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Frame(msgspec.Struct):
     length: int
 
 
-class Spot(NamedTuple):
+class Spot(msgspec.Struct, frozen=True):
     """Where a chunk is: in which frame, from which byte of its contents on, and how long."""
 
     frame: Frame
@@ -56,10 +56,9 @@ def spots_in(bases: Iterable[Base]) -> dict[bytes, Spot]:
             frame = Frame(pack, start, size_bytes, length)
             frames.append(known.setdefault((pack, start), frame))
         chunks = base.chunks
-        for digest, number, start, length in zip(
-            chunks.digests, chunks.frames, chunks.starts, chunks.lengths, strict=True
-        ):
-            spots.setdefault(digest, Spot(frames[number], start, length))
+        places = map(frames.__getitem__, chunks.frames)
+        found = map(Spot, places, chunks.starts, chunks.lengths)
+        spots = dict(zip(chunks.digests, found, strict=True)) | spots
     return spots
 
 
@@ -74,8 +73,10 @@ def contents_in(bases: Iterable[Base]) -> dict[bytes, tuple[bytes, ...]]:
     return contents
 
 
-def packs_to_leave(used: Iterable[Spot]) -> set[Pack]:
+def packs_to_leave(used: Iterable[Spot], *, is_one_base: bool = False) -> set[Pack]:
     """Return the packs of bases that are not to be shared, if these chunks are all that is used.
+
+    `is_one_base` says that all are of the same base, which cannot contradict itself.
 
     * Of a pack at least half must be used.
     * Of small packs there may be a few, since each save adds one: the smallest become one.
@@ -93,7 +94,8 @@ def packs_to_leave(used: Iterable[Spot]) -> set[Pack]:
     worth = [
         pack
         for pack, frames in packs.items()
-        if 2 * sum(map(_used_bytes, frames.values())) >= pack.size_bytes and _is_possible(frames)
+        if 2 * sum(map(_used_bytes, frames.values())) >= pack.size_bytes
+        and (is_one_base or _is_possible(frames))
     ]
     worth.sort(key=lambda pack: pack.size_bytes)
     small = sum(pack.size_bytes < SMALL_PACK_BYTES for pack in worth)
