@@ -62,6 +62,7 @@ CacheError
 │   └── UnsafeEntry             one that would write where it must not, or too much
 ├── BackupDamaged               a backup that is no longer what was written
 ├── PartlyRestored              a restore failed after it had replaced files
+├── TwinLost                    a second process was killed in the middle of a restore
 ├── UnexpectedAnswer            what answered a client is not of its protocol
 │   └── ProtocolAbsent          a server without the protocol
 └── Unavailable                 the server cannot now; the same request may work later
@@ -578,6 +579,15 @@ class PartlyRestored(CacheError):
         super().__init__(f"{reason}; by then these files were replaced: {listed}")
         self.replaced = tuple(replaced)
         self.reason = reason
+
+
+class TwinLost(CacheError):
+    """A second process, which did a part of the work, ended without a word."""
+
+    hint = "try again; did the system run out of memory?"
+
+    def __init__(self) -> None:
+        super().__init__("the process that restored one half of the files was killed")
 
 
 class UnexpectedAnswer(CacheError):

@@ -93,10 +93,16 @@ class AsyncClient(AsyncSession):
         super().__init__(lambda: _begin(connection))
 
 
-def open_client(environment: Environment, *, warn: Callable[[str], None] | None = None) -> Client:
+def open_client(
+    environment: Environment,
+    *,
+    warn: Callable[[str], None] | None = None,
+    may_fork: bool = False,
+) -> Client:
     """Return a client of the server that the environment names, else of the embedded store.
 
     `warn` hears what is wrong without being in the way; by default the logger `runcache` does.
+    `may_fork` is for who knows all that is in this process.
 
     Raises:
         InvalidSettings: the environment contradicts itself, or the store cannot be opened.
@@ -107,6 +113,7 @@ def open_client(environment: Environment, *, warn: Callable[[str], None] | None 
         home=environment.home,
         memory=environment.cache_folder,
         system=environment.system,
+        may_fork=may_fork,
     )
     return Client(
         _transport(environment),

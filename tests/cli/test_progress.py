@@ -214,6 +214,7 @@ def test_a_thread_shows_the_meter_again_and_again() -> None:
 
     with watched(lambda: noted, 0, 0.001) as meter:
         meter.phase("save")
+        meter.advance(files=1)
         assert noted.is_enough.wait(20)
         assert not noted.is_closed
 

@@ -14,6 +14,7 @@ import pytest
 
 from runcache.errors import BrokenEntry, CacheError, FileUnwritable, PartlyRestored
 from runcache.snapshot.chunking import CUT_ABOVE_BYTES
+from runcache.snapshot.filling import Hands
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
 from runcache.snapshot.manifest import Manifest
@@ -266,7 +267,7 @@ def test_large_files_are_put_together_from_their_chunks(
     tree: Tree = {b"": Folder(), b"large": File(random_bytes(1, size_bytes), 0o444)}
     snapshot = saved(tmp_path, tree)
 
-    snapshot.restore(tmp_path / "root", threads=threads)
+    snapshot.restore(tmp_path / "root", hands=Hands(threads=threads))
 
     assert tree_at(tmp_path / "root") == tree
 
@@ -396,7 +397,7 @@ def test_what_was_created_goes_and_what_was_replaced_is_named(
     root = plant(tmp_path / "root", here)
 
     with pytest.raises((CacheError, ConnectionError)) as failed:
-        snapshot.restore(root, spoil=late, threads=threads)
+        snapshot.restore(root, spoil=late, hands=Hands(threads=threads))
 
     left = tree_at(root)
     assert left.keys() == here.keys()

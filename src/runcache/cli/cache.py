@@ -108,7 +108,7 @@ class Cache(msgspec.Struct, frozen=True):
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
-        opened = open_client(self.environment, warn=self.console.warn)
+        opened = open_client(self.environment, warn=self.console.warn, may_fork=True)
         with _terminated_like_interrupted(), opened as client:
             yield client
 

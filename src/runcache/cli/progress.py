@@ -70,10 +70,19 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Adds up what it is told (`runcache.progress` has the contract), for whoever looks."""
+    """Adds up what it is told (`runcache.progress` has the contract), for whoever looks.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `begin` is called once, when something was done for the first time.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        begin: Callable[[], None] | None = None,
+    ) -> None:
         self._clock = clock
+        self._begin = begin
         self._lock = threading.Lock()
         self._ended: list[Stage] = []
         self._stage: Stage | None = None
@@ -99,6 +108,9 @@ class Meter:
         with self._lock:
             self._files += files
             self._size_bytes += size_bytes
+            begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
 
     def stages(self) -> Sequence[Stage]:
         """Return all phases up to now, the running one last."""
@@ -212,7 +224,6 @@ def watched(
     display: Callable[[], Display], after_seconds: float, every_seconds: float
 ) -> Iterator[Meter]:
     """Yield a meter that a thread shows, on a display that it makes when it is first needed."""
-    meter = Meter()
     is_over = threading.Event()
 
     def watch() -> None:
@@ -227,9 +238,11 @@ def watched(
             shows.close()
 
     thread = threading.Thread(target=watch, name="progress", daemon=True)
-    thread.start()
+    # Not before: a restore forks a twin as long as there is no other thread.
+    meter = Meter(begin=thread.start)
     try:
         yield meter
     finally:
         is_over.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()

@@ -40,6 +40,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         home: what `~` stands for.
         memory: the folder in which this machine remembers what it saved and restored.
         system: `Linux`, `macOS` or `Windows`.
+        may_fork: whether a second process, a copy of this one, may restore half of what is large.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     memory: Path
     system: str
+    may_fork: bool = False
 
 
 class Client:

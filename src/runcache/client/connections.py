@@ -4,6 +4,7 @@ On `http.client`: with it the whole process of a miss starts 35 ms sooner than w
 """
 
 import base64
+import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,7 @@ class Connections:
         self._idle: dict[str, list[HTTPConnection]] = {}
         self._busy: dict[HTTPConnection, socket.socket] = {}
         self._is_closed = False
+        self._process = os.getpid()
 
     def send(
         self,
@@ -97,6 +99,10 @@ class Connections:
 
     def _take(self, origin: str) -> HTTPConnection | None:
         with self._lock:
+            if os.getpid() != self._process:
+                # This one was forked, and the connections are of the other one.
+                self._idle.clear()
+                self._process = os.getpid()
             kept = self._idle.get(origin)
             connection = kept.pop() if kept else None
             if connection is not None:

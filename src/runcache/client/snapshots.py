@@ -6,7 +6,7 @@ from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
 from stat import S_ISDIR
-from threading import Lock, Thread
+from threading import Thread
 from typing import Final
 
 from blake3 import blake3
@@ -92,27 +92,29 @@ class Snapshots:
             PartlyRestored: something failed after files had been replaced.
             BlobMissing: it was evicted meanwhile.
         """
-        _import_meanwhile("runcache.snapshot.restore")
+        importing = _import_meanwhile("runcache.snapshot.restore")
         paths = self._paths(request.paths)
         data = _whole(found.blobs[0])
         # Each half of the engine takes a while to be imported, and a process needs only one.
+        from runcache.snapshot.filling import Hands  # noqa: PLC0415  -- see above
         from runcache.snapshot.restore import restore  # noqa: PLC0415  -- see above
 
+        importing.join()
         manifest = Manifest.decode(data)
         _check_records(manifest, paths)
-        source = _Source(found.blobs)
         done = restore(
             manifest,
             paths.roots,
-            source=source,
+            source=_Source(found.blobs),
             index=self._index,
             exact=paths.choose if request.exact else None,
             verify=request.verify,
             progress=request.progress,
+            hands=Hands(may_fork=self._machine.may_fork),
         )
         if found.entry_id is not None:
             self._memory.note(found.version, self._machine.folder, found.entry_id)
-        return Fetched(len(data) + source.size_bytes, done.files_written, done.files_unchanged)
+        return Fetched(len(data) + done.fetched_bytes, done.files_written, done.files_unchanged)
 
     def _paths(self, texts: Sequence[str]) -> SnapshotPaths:
         return SnapshotPaths(texts, folder=self._machine.folder, home=self._machine.home)
@@ -195,21 +197,19 @@ class _Source:
 
     def __init__(self, blobs: Sequence[RemoteBlob]) -> None:
         self._blobs = {blob.name: blob for blob in blobs}
-        self._lock = Lock()
-        self.size_bytes = 0
 
     def read(self, pack: str, start: int, end: int) -> Reader:
         blob = self._blobs.get(pack)
         if blob is None:
             raise BrokenEntry(f"the snapshot needs the pack `{pack}`, which is not part of it")
-        with self._lock:
-            self.size_bytes += end - start
         return blob.read(start, end)
 
 
-def _import_meanwhile(module: str) -> None:
+def _import_meanwhile(module: str) -> Thread:
     """Let a thread import a module while this one waits for the network."""
-    Thread(target=import_module, args=(module,), daemon=True).start()
+    thread = Thread(target=import_module, args=(module,), daemon=True)
+    thread.start()
+    return thread
 
 
 def _whole(manifest: RemoteBlob) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 
 from runcache.progress import Progress, Silence
 from runcache.snapshot.comparison import compare, content_of
+from runcache.snapshot.filling import TWO_THREADS, Hands
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.materialize import materialize
@@ -40,7 +41,7 @@ def restore(
     exact: Selection | None = None,
     verify: bool = False,
     progress: Progress | None = None,
-    threads: int = 2,
+    hands: Hands = TWO_THREADS,
 ) -> Restored:
     """Make everything below `roots` that `manifest` names be as it says.
 
@@ -51,6 +52,7 @@ def restore(
     Raises:
         BrokenEntry: a pack does not hold what was saved.
         FileUnreadable, FileUnwritable: the disk refuses something.
+        TwinLost: the second process was killed.
         PartlyRestored: one of these errors, or of the source's, came when files were replaced.
         and whatever `source` raises.
     """
@@ -62,12 +64,12 @@ def restore(
         remove_left_over(folder)
     files = sum(map(S_ISREG, manifest.modes))
     progress.phase("compare", total_files=files, total_bytes=manifest.size_bytes)
-    found = compare(manifest, roots, index, verify=verify, progress=progress, threads=threads)
+    found = compare(manifest, roots, index, verify=verify, progress=progress, threads=hands.threads)
     there = () if exact is None else scan(roots, exact, lambda _: None)
     todo = plan(manifest, found, [(item.root, item.name) for item in there])
     removed = 0
     if todo:
-        done = materialize(todo, manifest, roots, found, source, progress, threads)
+        done = materialize(todo, manifest, roots, found, source, progress, hands)
         found.stamps.update(done.stamps)
         removed = len(done.removed)
     if index is not None and (todo or found.files_read):

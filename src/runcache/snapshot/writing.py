@@ -91,6 +91,17 @@ class Writer:
         except OSError as exc:
             raise self._failure(root, manifest.names[record], exc) from exc
 
+    def complete(self, record: int) -> None:
+        """Complete a file below a fresh root, of which somebody else wrote the last chunks."""
+        root, name = self._ledger.root_of(record), self._manifest.names[record]
+        with self._naming(root, name):
+            folder, part = self.folders(root).place(name)
+            descriptor = os.open(part, _CREATE, _PRIVATE, dir_fd=folder)
+            try:
+                self._complete(descriptor, record)
+            finally:
+                os.close(descriptor)
+
     def write_link(self, record: int) -> None:
         """Make a link."""
         root, name = self._ledger.root_of(record), self._manifest.names[record]
@@ -168,15 +179,18 @@ class Writer:
                     self._ledger.missing[record] -= 1
                     is_complete = not self._ledger.missing[record]
                 if is_complete:
-                    os.ftruncate(descriptor, self._manifest.sizes[record])
-                    os.fchmod(descriptor, self._manifest.modes[record] & PERMISSIONS)
-                    mtime_ns = self._manifest.mtimes_ns[record]
-                    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-                    self._ledger.stamps[record] = stamp_in(os.fstat(descriptor))
+                    self._complete(descriptor, record)
             finally:
                 os.close(descriptor)
             if is_complete:
                 self._appear(root, record)
+
+    def _complete(self, descriptor: int, record: int) -> None:
+        os.ftruncate(descriptor, self._manifest.sizes[record])
+        os.fchmod(descriptor, self._manifest.modes[record] & PERMISSIONS)
+        mtime_ns = self._manifest.mtimes_ns[record]
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+        self._ledger.stamps[record] = stamp_in(os.fstat(descriptor))
 
     def _draft_of(self, root: int, record: int) -> tuple[int, bytes]:
         """Return where a record is made, which is where it belongs if its root is fresh."""
