@@ -74,6 +74,7 @@ EXIT_CODES = {
     "UnsafeEntry": 1,
     "BackupDamaged": 4,
     "PartlyRestored": 1,
+    "TwinLost": 1,
     "UnexpectedAnswer": 1,
     "ProtocolAbsent": 1,
     "UpstreamFailed": 1,

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -317,3 +318,37 @@ def test_the_library_imports_nothing_before_it_is_used(tmp_path: Path) -> None:
     )
 
     assert (SLOW | {"click", "http", "msgspec", "json"}) & set(ran.stdout.split()) == set()
+
+
+FORKS = """
+import os
+import sys
+os.register_at_fork(before=lambda: print("forked", file=sys.stderr))
+from runcache.cli.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process does it")
+def test_a_second_process_does_half_of_a_large_restore(job_at_server: Job) -> None:
+    job = job_at_server
+    source = Random(1)
+    texts = {f"{number:04}": source.randbytes(750).hex() for number in range(6400)}
+    save(job, "npm-1", **texts)
+    save(job, "small", one="1")
+
+    def restored(key: str) -> str:
+        args = ("restore", "--key", key, "--path", "deps")
+        ran = subprocess.run(
+            [sys.executable, "-c", FORKS, *args], capture_output=True, text=True, check=True
+        )
+        return ran.stderr
+
+    small = restored("small")
+    shutil.rmtree(job.folder / "deps")
+    large = restored("npm-1")
+
+    assert "forked" not in small
+    assert large.splitlines()[0] == "forked"
+    assert large.splitlines()[1].startswith("restored 6 400 files, 9.60 MB, fetched ")
+    assert {file.name: file.read_text() for file in (job.folder / "deps").iterdir()} == texts

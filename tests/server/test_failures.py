@@ -112,6 +112,7 @@ BrokenEntry          500 internal          500 500 InternalError        500 500 
 UnsafeEntry          500 internal          500 500 InternalError        500 500 internal
 BackupDamaged        500 internal          500 500 InternalError        500 500 internal
 PartlyRestored       500 internal          500 500 InternalError        500 500 internal
+TwinLost             500 internal          500 500 InternalError        500 500 internal
 UnexpectedAnswer     500 internal          500 500 InternalError        500 500 internal
 ProtocolAbsent       500 internal          500 500 InternalError        500 500 internal
 Unavailable          503 unavailable       503 503 ServerBusy           503 503 unavailable

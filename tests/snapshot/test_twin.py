@@ -279,8 +279,12 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def is_gone(process: int) -> bool:
+    """Say whether all threads of a process have ended: only then its files are closed."""
     try:
-        text = Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
-        return True
-    return text.rpartition(")")[2].split()[0] == "Z"
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{process}/task").iterdir()
+        ]
+    except (FileNotFoundError, ProcessLookupError):
+        return not Path(f"/proc/{process}").exists()
+    return states == ["Z"]
