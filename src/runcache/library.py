@@ -102,7 +102,7 @@ def open_client(
     """Return a client of the server that the environment names, else of the embedded store.
 
     `warn` hears what is wrong without being in the way; by default the logger `runcache` does.
-    `may_fork` is for who knows all that is in this process.
+    `may_fork` is that of `Machine`.
 
     Raises:
         InvalidSettings: the environment contradicts itself, or the store cannot be opened.

@@ -231,6 +231,18 @@ def test_work_that_is_over_at_once_makes_no_display() -> None:
     assert made == []
 
 
+def test_no_thread_runs_before_there_is_something_to_show() -> None:
+    threads = threading.active_count()
+
+    with watched(Lines, 10, 10) as meter:
+        before = threading.active_count()
+        meter.phase("save")
+        meter.advance(files=1)
+        meanwhile = threading.active_count()
+
+    assert (before, meanwhile, threading.active_count()) == (threads, threads + 1, threads)
+
+
 def test_who_wants_it_quiet_sees_nothing_and_no_thread_runs_for_it() -> None:
     before = threading.active_count()
 

@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +37,26 @@ def test_as_json_it_is_one_object(job: Job) -> None:
     assert answer["files"] == 1
     assert answer["size_bytes"] == answer["new_bytes"] > 0
     assert isinstance(answer["entry_id"], int)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody forks")
+def test_a_child_scans_for_a_process_of_its_own(job_at_server: Job) -> None:
+    job_at_server.write("deps/one", "1")
+    program = (
+        "import os, sys; from runcache.cli.main import main;"
+        "os.register_at_fork(before=lambda: print('forks'));"
+        "main()"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "save", "--key", "npm-1", "--path", "deps"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout == "forks\n"
+    assert ran.stderr.startswith("saved 1 file, 1 B")
 
 
 def test_what_is_saved_already_stays_as_it_is(job: Job) -> None:

@@ -19,7 +19,7 @@ from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.save import save
-from runcache.snapshot.scan import Choice, everything
+from runcache.snapshot.scan import Choice, Scan, everything
 from tests.full_disk import file_size_limit
 from tests.snapshot.disk import LONG_AGO_NS, File, Folder, Link, Tree, plant, tree_at
 from tests.snapshot.packs_in_memory import MemorySink, MemorySource
@@ -237,7 +237,10 @@ def saved_below(source: Path, suffix: bytes) -> Snapshot:
     written = save(
         [bytes(source)],
         sink=sink,
-        selection=lambda _, name, __: Choice.TAKE if name.endswith(suffix) else Choice.PASS,
+        scanning=Scan(
+            [bytes(source)],
+            lambda _, name, __: Choice.TAKE if name.endswith(suffix) else Choice.PASS,
+        ),
     )
     return Snapshot(Manifest.decode(written.manifest), sink)
 

@@ -13,7 +13,7 @@ from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.save import Written, save
-from runcache.snapshot.scan import Choice
+from runcache.snapshot.scan import Choice, Scan
 from tests.snapshot.disk import File, Tree, plant
 from tests.snapshot.packs_in_memory import MemorySink
 from tests.snapshot.unprivileged import FailedAsNobody, as_nobody, open_folder
@@ -184,7 +184,9 @@ def test_what_a_selection_leaves_out_is_not_saved(tmp_path: Path) -> None:
     written = save(
         [bytes(root)],
         sink=MemorySink(),
-        selection=lambda _, name, __: Choice.SKIP if name == b"no" else Choice.TAKE,
+        scanning=Scan(
+            [bytes(root)], lambda _, name, __: Choice.SKIP if name == b"no" else Choice.TAKE
+        ),
     )
 
     assert Manifest.decode(written.manifest).names == [b"", b"keep"]
@@ -307,7 +309,7 @@ def test_a_selected_folder_that_vanishes_is_not_there(tmp_path: Path) -> None:
             (root / "b").rmdir()
         return Choice.TAKE
 
-    written = save([bytes(root)], sink=MemorySink(), selection=vanish)
+    written = save([bytes(root)], sink=MemorySink(), scanning=Scan([bytes(root)], vanish))
 
     names = Manifest.decode(written.manifest).names
     assert b"b/y" not in names

@@ -238,7 +238,7 @@ def watched(
             shows.close()
 
     thread = threading.Thread(target=watch, name="progress", daemon=True)
-    # Not before: a restore forks a twin as long as there is no other thread.
+    # Not before: saves and restores fork as long as there is no other thread.
     meter = Meter(begin=thread.start)
     try:
         yield meter

@@ -40,7 +40,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         home: what `~` stands for.
         memory: the folder in which this machine remembers what it saved and restored.
         system: `Linux`, `macOS` or `Windows`.
-        may_fork: whether a second process, a copy of this one, may restore half of what is large.
+        may_fork: whether this process may have children of which its owner knows nothing.
     """
 
     folder: Path

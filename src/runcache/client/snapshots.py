@@ -1,7 +1,7 @@
 """Snapshots: the engine that makes and restores them, on one side, and a transport on the other."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
@@ -33,10 +33,11 @@ from runcache.errors import (
     ServerUnreachable,
     UnsafeEntry,
 )
+from runcache.snapshot.ahead import ScanAhead
 from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import Limits
 from runcache.snapshot.manifest import Manifest, Stored
-from runcache.snapshot.scan import Choice, shown
+from runcache.snapshot.scan import Choice, Found, shown
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -65,24 +66,29 @@ class Snapshots:
         paths = self._paths(request.paths)
         if not any(os.path.lexists(root) for root in paths.roots):
             raise NothingToSave(request.paths)
+        may_fork = self._machine.may_fork
+        with _Choosing(paths, is_refused=request.refuse_secrets, may_fork=may_fork) as choosing:
+            sent = self._sent(request, choosing)
+        self._memory.note(request.version, self._machine.folder, sent.entry_id)
+        return sent
+
+    def _sent(self, request: SaveRequest, choosing: "_Choosing") -> Sent:
         _import_meanwhile("runcache.snapshot.save")
         upload = self._reserved(request)
         try:
             try:
-                sent = self._saved(request, paths, upload)
+                return self._saved(request, choosing, upload)
             except PackGone:
                 # A base was evicted in the one moment in which nobody held it.
                 self._transport.abandon(upload)
                 upload = self._reserve(request, ())
-                sent = self._saved(request, paths, upload)
+                return self._saved(request, choosing, upload)
         except ServerUnreachable:
             raise  # Whom nobody reaches, nobody can give a key back.
         except BaseException:
             with suppress(CacheError):
                 self._transport.abandon(upload)
             raise
-        self._memory.note(request.version, self._machine.folder, sent.entry_id)
-        return sent
 
     def restore(self, found: FoundEntry, request: RestoreRequest) -> Fetched:
         """Restore a snapshot, of which only what is missing is fetched.
@@ -142,14 +148,13 @@ class Snapshots:
             return ()
         return (named,)
 
-    def _saved(self, request: SaveRequest, paths: SnapshotPaths, upload: SnapshotUpload) -> Sent:
+    def _saved(self, request: SaveRequest, choosing: "_Choosing", upload: SnapshotUpload) -> Sent:
         from runcache.snapshot.save import DEFAULT_LEVEL, save  # noqa: PLC0415  -- as in `restore`
 
-        choosing = _Choosing(paths, Credentials(is_refused=request.refuse_secrets))
         written = save(
-            paths.roots,
+            choosing.roots,
             sink=_Sink(self._transport, upload),
-            selection=choosing.choose,
+            scanning=choosing,
             bases=self._stored(upload.bases),
             index=self._index,
             level=DEFAULT_LEVEL if request.level is None else request.level,
@@ -242,24 +247,33 @@ def _check_records(manifest: Manifest, paths: SnapshotPaths) -> None:
                 raise UnsafeEntry(f"the snapshot holds `{shown(name)}`, which no path names")
 
 
-class _Choosing:
-    """What the paths choose for a save, with a look at what may hold credentials."""
+class _Choosing(ScanAhead):
+    """A scan of what the paths choose, with a look at what may hold credentials."""
 
-    def __init__(self, paths: SnapshotPaths, credentials: Credentials) -> None:
-        self.credentials = credentials
-        self.has_taken = False
+    def __init__(self, paths: SnapshotPaths, *, is_refused: bool, may_fork: bool) -> None:
+        self.roots = paths.roots
+        self._is_refused = is_refused
         self._paths = paths
         self._all = [paths.takes_all(root) for root in range(len(paths.roots))]
+        selection = None if all(self._all) else self._choose
+        super().__init__(paths.roots, selection, may_fork=may_fork)
 
-    def choose(self, root: int, name: bytes, is_folder: bool) -> Choice:  # noqa: FBT001  -- the contract
+    def founds(self, warn: Callable[[str], None]) -> Iterator[Found]:
+        """Yield what `scan` does.
+
+        Raises:
+            FileUnreadable: a folder or link cannot be read.
+            SecretsFound: there are credentials among the files, and they are refused.
+        """
+        self.has_taken = False
+        self.credentials = Credentials(is_refused=self._is_refused)
+        for found in super().founds(warn):
+            self.has_taken = True
+            # An empty name is the root itself, which then is a file.
+            if is_suspect(found.name or found.path) and not S_ISDIR(found.mode):
+                self.credentials.look(found.path)
+            yield found
+
+    def _choose(self, root: int, name: bytes, is_folder: bool) -> Choice:  # noqa: FBT001  -- the contract
         """See `snapshot.scan.Selection`."""
-        if not self._all[root]:
-            choice = self._paths.choose(root, name, is_folder)
-            if choice is not Choice.TAKE:
-                return choice
-        self.has_taken = True
-        # An empty name is the root itself, which then is a file.
-        if not is_folder and is_suspect(name or self._paths.roots[root]):
-            top = self._paths.roots[root]
-            self.credentials.look(top + b"/" + name if name else top)
-        return Choice.TAKE
+        return Choice.TAKE if self._all[root] else self._paths.choose(root, name, is_folder)

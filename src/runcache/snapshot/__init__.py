@@ -11,7 +11,7 @@ written = save([b"/srv/app/node_modules"], sink=upload, bases=[Manifest.decode(d
 restored = restore(Manifest.decode(data), [b"/home/me/node_modules"], source=download, index=index)
 ```
 
-* `save.save(roots, *, sink, selection=None, bases=(), index=None, level=3, progress=…, threads=2)
+* `save.save(roots, *, sink, scanning=None, bases=(), index=None, level=3, progress=…, threads=2)
   -> Written` scans the roots, packs what is in none of the bases, and returns the manifest.
 * `restore.restore(manifest, roots, *, source, index=None, exact=None, verify=False, progress=…,
   hands=Hands(threads=2, may_fork=False)) -> Restored` makes the folders be what the manifest says.
@@ -19,7 +19,7 @@ restored = restore(Manifest.decode(data), [b"/home/me/node_modules"], source=dow
 * `manifest.Manifest.decode(data, limits=…)` refuses all that could not have been saved, before
   anything is written. `Manifest.records()` lists what is in it.
 * `packs.PackSink` and `packs.PackSource` are where packs go to and come from; `scan.Selection`
-  says what belongs to a snapshot.
+  says what belongs to a snapshot, and a `scan.Scan` with it finds that.
 
 Names of files are bytes, relative to a numbered root: `roots` are absolute paths as bytes, in the
 same order for save and restore. A root may itself be a file or a link; none may lie in another.

@@ -3,7 +3,6 @@
 Scanning, reading, compressing and sending go on at the same time.
 """
 
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from stat import S_ISREG
 from typing import Final
@@ -18,7 +17,7 @@ from runcache.snapshot.index import FileIndex
 from runcache.snapshot.manifest import Manifest, Pack
 from runcache.snapshot.packs import Packer, PackSink
 from runcache.snapshot.reading import Item, Reading
-from runcache.snapshot.scan import Found, Selection, Stamp, scan
+from runcache.snapshot.scan import Found, Scan, Stamp
 from runcache.snapshot.sharing import Base, Spot, contents_in, packs_to_leave, spots_in
 
 DEFAULT_LEVEL: Final = 3
@@ -47,15 +46,16 @@ def save(
     roots: Sequence[bytes],
     *,
     sink: PackSink,
-    selection: Selection | None = None,
+    scanning: Scan | None = None,
     bases: Sequence[Base] = (),
     index: FileIndex | None = None,
     level: int = DEFAULT_LEVEL,
     progress: Progress | None = None,
     threads: int = 2,
 ) -> Written:
-    """Put what is selected below `roots` into packs, unless `bases` have it; return the rest.
+    """Put what is below `roots` into packs, unless `bases` have it; return the rest.
 
+    `scanning` is a scan of the roots that finds less than all, or has begun already.
     A manifest names packs of bases, so they must stay as long as it. Files that `index` knows and a
     base has are not read. What cannot be saved as it is, is in the warnings: special files, and
     files that change all the time. An excluded or absent root is no error: see `files`.
@@ -64,7 +64,7 @@ def save(
         FileUnreadable: a selected file or folder cannot be read.
         and whatever `sink` raises.
     """
-    started_ns = time.time_ns()
+    scanning = scanning or Scan(roots)
     warnings: list[str] = []
     progress = progress or Silence()
     packer = Packer(sink)
@@ -74,7 +74,7 @@ def save(
         known = _Known(roots, index, bases, reading.spots)
         with reading.crew(threads) as crew:
             gatherer = Gatherer(reading, crew)
-            items = _read(scan(roots, selection, warnings.append), known, gatherer, progress)
+            items = _read(scanning.founds(warnings.append), known, gatherer, progress)
         unwanted = _unwanted(items, reading.spots, is_one_base=len(bases) == 1)
         if unwanted:
             with reading.crew(threads) as crew:
@@ -85,7 +85,7 @@ def save(
         manifest = assemble(items, reading.spots, packs, root_count=len(roots))
         written = _written(manifest, packs.values(), items, warnings)
         if index is not None:
-            _remember(items, roots, index, started_ns)
+            _remember(items, roots, index, scanning.started_ns)
         packer.finish()
     except BaseException:
         packer.abandon()

@@ -1,6 +1,7 @@
 """What there is to save: a walk over the roots, which follows no link."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR, S_ISLNK, S_ISREG
@@ -44,7 +45,7 @@ Stamp = tuple[int, int, int, int]
 """What changes when a file does: its size in bytes, mtime and ctime in ns, inode."""
 
 
-class Found(msgspec.Struct, frozen=True, order=True):
+class Found(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A file, folder or link that is to be saved. `mode` is type and permissions.
 
     `stamp` is what tells whether a file is still the same.
@@ -73,6 +74,23 @@ def scan(
     """
     for root, path in enumerate(roots):
         yield from _below(root, path, selection, warn)
+
+
+class Scan:
+    """A scan of the roots of a save, which may begin before that.
+
+    Attributes:
+        started_ns: a time before anything was looked at.
+    """
+
+    def __init__(self, roots: Sequence[bytes], selection: Selection | None = None) -> None:
+        self.started_ns = time.time_ns()
+        self._roots = roots
+        self._selection = selection
+
+    def founds(self, warn: Callable[[str], None]) -> Iterator[Found]:
+        """Yield what `scan` does."""
+        return scan(self._roots, self._selection, warn)
 
 
 def stamp_in(stat: os.stat_result) -> Stamp:
