@@ -232,15 +232,16 @@ def test_work_that_is_over_at_once_makes_no_display() -> None:
 
 
 def test_no_thread_runs_before_there_is_something_to_show() -> None:
-    threads = threading.active_count()
+    def is_running() -> bool:
+        return any(thread.name == "progress" for thread in threading.enumerate())
 
     with watched(Lines, 10, 10) as meter:
-        before = threading.active_count()
         meter.phase("save")
+        before = is_running()
         meter.advance(files=1)
-        meanwhile = threading.active_count()
+        meanwhile = is_running()
 
-    assert (before, meanwhile, threading.active_count()) == (threads, threads + 1, threads)
+    assert (before, meanwhile, is_running()) == (False, True, False)
 
 
 def test_who_wants_it_quiet_sees_nothing_and_no_thread_runs_for_it() -> None:

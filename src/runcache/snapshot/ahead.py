@@ -6,7 +6,6 @@ each of which it would wait for the interpreter.
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -15,6 +14,7 @@ from typing import Final, NoReturn, Self
 
 import msgspec
 
+from runcache.snapshot.forking import may_fork_now
 from runcache.snapshot.limits import MIB
 from runcache.snapshot.scan import Found, Scan, Selection, scan
 
@@ -47,7 +47,7 @@ class ScanAhead(Scan):
         self._parts: int | None = None
 
     def __enter__(self) -> Self:
-        if self._may_fork and _is_alone():
+        if self._may_fork and may_fork_now():
             with suppress(OSError):
                 self._fork()
         return self
@@ -112,19 +112,6 @@ class ScanAhead(Scan):
                     yield decoder.decode(data)
                 except msgspec.DecodeError:
                     return
-
-
-def _is_alone() -> bool:
-    """Say whether this process has one thread, and keeps children until they are waited for.
-
-    What other threads hold, a child would never get.
-    """
-    if sys.platform != "linux" or signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL:
-        return False
-    try:
-        return len(os.listdir("/proc/self/task")) == 1
-    except OSError:
-        return False
 
 
 def _be_the_child(

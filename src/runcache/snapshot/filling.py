@@ -13,11 +13,12 @@ import msgspec
 from runcache.progress import Progress
 from runcache.snapshot.crew import Crew
 from runcache.snapshot.fetching import Fetcher, Opener, Range, Use
+from runcache.snapshot.forking import may_fork_now
 from runcache.snapshot.ledger import Ledger
 from runcache.snapshot.limits import KIB, MIB
 from runcache.snapshot.packs import PackSource
 from runcache.snapshot.scan import Stamp
-from runcache.snapshot.twin import Twin, may_be_forked
+from runcache.snapshot.twin import Twin
 from runcache.snapshot.writing import Writer
 
 # The pieces of large files are longer, but for the last one.
@@ -71,7 +72,7 @@ def fill(
 def _suits(ledger: Ledger) -> bool:
     """Say whether two processes can fill the targets, and nothing but them changes."""
     targets = [target for target in ledger.targets if target is not None]
-    return may_be_forked() and all(target.is_fresh for target in targets)
+    return may_fork_now() and all(target.is_fresh for target in targets)
 
 
 def _halves(ranges: Sequence[Range]) -> tuple[Sequence[Range], Sequence[Range]]:

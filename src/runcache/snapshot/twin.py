@@ -9,8 +9,6 @@ import fcntl
 import os
 import pickle
 import signal
-import sys
-import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,11 +38,6 @@ class _Finished(msgspec.Struct, frozen=True, tag=True):
 
 
 _Message = _Advanced | _Failed | _Finished
-
-
-def may_be_forked() -> bool:
-    """Say whether this process can have a twin now."""
-    return sys.platform == "linux" and threading.active_count() == 1
 
 
 class Twin:
