@@ -4,9 +4,11 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ RAM_DISK: Final = Path("/dev/shm")  # noqa: S108  -- `tempfile` makes the names 
 PACKAGES: Final = {"curl": "curl", "nginx": "nginx-light", "wrk": "wrk"}
 
 _IDLE_LOOK_SECONDS: Final = 1.0
+_LOOK_AT_PROGRAMS_EVERY_SECONDS: Final = 0.02
 # Of 100 a second: what the server's timers use, and not more.
 _IDLE_TICKS: Final = 3
 _IDLE_WITHIN_SECONDS: Final = 300
@@ -130,3 +133,47 @@ def _used_ticks(process_id: int) -> int:
     fields = Path(f"/proc/{process_id}/stat").read_text("ascii").rpartition(")")[2].split()
     user, system = fields[11:13]
     return int(user) + int(system)
+
+
+@dataclass(slots=True)
+class Together:
+    """The most that several processes were seen to hold at one time."""
+
+    peak_bytes: int = 0
+
+
+@contextmanager
+def watched_programs(*, but: int) -> Iterator[Together]:
+    """Look at all processes below this one, except those of `but`, until the end of the block."""
+    seen, is_over = Together(), threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(_LOOK_AT_PROGRAMS_EVERY_SECONDS):
+            held = sum(map(_proportional_bytes, _below(os.getpid(), but)))
+            seen.peak_bytes = max(seen.peak_bytes, held)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        watching.join()
+
+
+def _below(process_id: int, but: int) -> Iterator[int]:
+    for children in Path(f"/proc/{process_id}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                if child != but:
+                    yield child
+                    yield from _below(child, but)
+
+
+def _proportional_bytes(process_id: int) -> int:
+    """Return what a process holds, of what it shares with others its share; 0 if it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
