@@ -26,10 +26,16 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
+# Whatever those ignore who run the tests.
+NOTHING_IGNORED = """\
+import signal
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_DFL)
+"""
 
 
 def caller() -> list[str]:
-    return [sys.executable, "-c", CALLER, sys.executable, "-c", COMMAND]
+    return [sys.executable, "-c", NOTHING_IGNORED + CALLER, sys.executable, "-c", COMMAND]
 
 
 @pytest.mark.parametrize("status", [0, 1, 42])
