@@ -12,6 +12,7 @@ import pytest
 from runcache.testing import LiveServer
 from tests.cli.conftest import Job
 from tests.cli.test_outputs import read
+from tests.snapshot.second_core import needs_second_core
 
 # Nobody listens there: the port belongs to a service of the last century.
 NOBODY = "http://127.0.0.1:9"
@@ -329,7 +330,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process does it")
+@needs_second_core
 def test_a_second_process_does_half_of_a_large_restore(job_at_server: Job) -> None:
     job = job_at_server
     source = Random(1)

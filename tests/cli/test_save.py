@@ -7,6 +7,7 @@ import pytest
 
 from tests.cli.conftest import Job
 from tests.documentation import DOCS
+from tests.snapshot.second_core import needs_second_core
 
 FIELDS = [
     *("key", "version", "scope", "format", "created", "entry_id"),
@@ -39,7 +40,7 @@ def test_as_json_it_is_one_object(job: Job) -> None:
     assert isinstance(answer["entry_id"], int)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody forks")
+@needs_second_core
 def test_a_child_scans_for_a_process_of_its_own(job_at_server: Job) -> None:
     job_at_server.write("deps/one", "1")
     program = (

@@ -13,7 +13,10 @@ import pytest
 from runcache.snapshot.ahead import ScanAhead
 from runcache.snapshot.scan import Choice, Found, scan
 from tests.snapshot.disk import File, Folder, Link, Tree, plant
+from tests.snapshot.second_core import needs_second_core
 from tests.snapshot.unprivileged import FORKING, FailedAsNobody, as_nobody, open_folder
+
+pytestmark = needs_second_core
 
 # More than a pipe holds, so that a child which nobody listens to stays.
 MANY: Tree = {b"%02d/%060d" % (number % 7, number): File() for number in range(2000)}

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,9 +19,10 @@ from runcache.snapshot.limits import MIB
 from runcache.snapshot.restore import Restored
 from tests.snapshot.disk import File, Folder, Tree, discard, tree_at
 from tests.snapshot.saved import Snapshot, saved
+from tests.snapshot.second_core import needs_second_core
 from tests.snapshot.unprivileged import FORKING
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no twins elsewhere")
+pytestmark = needs_second_core
 
 T = TypeVar("T")
 
