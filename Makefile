@@ -20,11 +20,12 @@ CHECKED := $(wildcard src tests benchmarks fuzz)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve setup test check bench fuzz soak lock clean
+.PHONY: help serve setup test late check bench fuzz soak lock clean
 
 help:
 	@echo 'make serve   set up what is needed, then serve on http://127.0.0.1:8480/ (ARGS="--port 9000")'
 	@echo 'make test    set up what is needed, then run the whole test suite (ARGS="-k prefix")'
+	@echo 'make late    the test suite with threads that are late at random (ARGS="tests/store")'
 	@echo 'make setup   the development environment, without running anything'
 	@echo 'make check   format, lint, types, layers, dependencies, deploy files'
 	@echo 'make bench   the benchmarks (ARGS="--help")'
@@ -40,6 +41,9 @@ setup: $(DEV) $(MODULES)
 
 test: setup
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+late: setup
+	$(BIN)/python -m pytest -n auto -p tests.late_threads $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .

@@ -72,6 +72,26 @@ async def test_what_was_handed_over_before_the_end_is_done_and_then_the_threads_
     assert not (await outcome).is_alive()
 
 
+def test_what_ends_after_the_loop_does_not_matter_to_anybody() -> None:
+    may_go = threading.Event()
+
+    async def leave() -> threading.Thread:
+        threads = WorkerThreads("late")
+        thread = await threads.run(threading.current_thread)
+        for _ in range(2):
+            asyncio.ensure_future(threads.run(may_go.wait))  # noqa: RUF006  -- it is never awaited
+        await asyncio.sleep(0)
+        threads.end()
+        return thread
+
+    thread = asyncio.run(leave())
+    may_go.set()
+    thread.join(timeout=10)
+
+    # What a thread raises fails a test.
+    assert not thread.is_alive()
+
+
 async def test_nothing_is_kept_of_work_that_is_done() -> None:
     threads = WorkerThreads("one")
     something = Something()

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -56,7 +57,9 @@ class WorkerThreads:
             self._outcomes.append((done, result, error))
             if not self._is_loop_called:
                 self._is_loop_called = True
-                self._loop.call_soon_threadsafe(self._deliver)
+                # A loop that is closed meanwhile has nobody left who waits.
+                with suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._deliver)
             # What the work held must not live until the next one.
             del job, done, work, result, error
 
