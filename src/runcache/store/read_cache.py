@@ -169,6 +169,7 @@ class ReadCache:
 
     async def tidy(self) -> None:
         """Drop blobs that the catalog does not know any more."""
+        verified = set(self._verified)
         names = await self._threads.run(self._files.names)
         for start in range(0, len(names), _NAMES_AT_ONCE):
             batch = names[start : start + _NAMES_AT_ONCE]
@@ -176,7 +177,9 @@ class ReadCache:
             for name in batch:
                 if name not in known:
                     await self._drop(name)
-        self._verified = {name: self._verified[name] for name in names if name in self._verified}
+        # Not those that were fetched since the folder was read.
+        for name in verified.difference(names):
+            self._verified.pop(name, None)
 
     async def _opened(self, blob: str, part: Part) -> BinaryIO | None:
         try:
