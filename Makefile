@@ -43,7 +43,7 @@ test: setup
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 late: setup
-	$(BIN)/python -m pytest -n auto -p tests.late_threads $(ARGS)
+	$(BIN)/python -m pytest -n auto -p tests.late_threads -o timeout=600 $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff format --check .
