@@ -10,9 +10,10 @@ from sqlalchemy import Connection, insert, select
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.connections import Connections
+from runcache.catalog.parts import NewPart
+from runcache.catalog.reserving import NewUpload
 from runcache.catalog.snapshots import ReceivedBlob
 from runcache.catalog.tables import FACTS
-from runcache.catalog.uploads import NewPart, NewUpload
 from runcache.locations import CatalogLocation, PostgresDatabase
 from runcache.model import Contents, Entry, PackName, Upload
 from runcache.store import layout

@@ -4,8 +4,8 @@ import pytest
 
 from runcache.catalog.catalog import Catalog
 from runcache.catalog.entries import BATCH, BLOBS_AT_ONCE, Access
+from runcache.catalog.parts import NewPart
 from runcache.catalog.references import GRACE_MS
-from runcache.catalog.uploads import NewPart
 from runcache.locations import CatalogLocation
 from runcache.matching import keys_of, walk
 from runcache.model import Entry, EntryBlob, PackName, Usage

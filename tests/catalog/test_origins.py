@@ -1,7 +1,7 @@
 """Who saved what, as far as it was said."""
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.uploads import NewUpload
+from runcache.catalog.reserving import NewUpload
 from runcache.locations import CatalogLocation
 from runcache.model import Inputs
 from runcache.store import layout

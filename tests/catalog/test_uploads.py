@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.uploads import NewPart
+from runcache.catalog.parts import NewPart
 from runcache.errors import (
     EntryExists,
     InvalidBlockList,

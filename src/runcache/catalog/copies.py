@@ -4,9 +4,9 @@ from sqlalchemy import Connection, select, update
 
 from runcache.catalog.blobs import CommittedBlob
 from runcache.catalog.connections import Connections
+from runcache.catalog.parts import NewPart, insert_part
 from runcache.catalog.promises import insert_promised, is_promised
 from runcache.catalog.tables import BLOBS, ENTRY_BLOBS, IS_SECOND, PARTS
-from runcache.catalog.uploads import NewPart, insert_part
 
 
 class Copies:

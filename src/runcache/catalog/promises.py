@@ -21,9 +21,10 @@ from sqlalchemy import (
 )
 
 from runcache.catalog.connections import Connections
+from runcache.catalog.parts import NewPart, insert_part
 from runcache.catalog.references import GRACE_MS
 from runcache.catalog.tables import BLOBS, PARTS, UPLOADS
-from runcache.catalog.uploads import NewPart, insert_part, live_upload
+from runcache.catalog.uploads import live_upload
 from runcache.errors import TooManyPacks, UploadGone, UploadTooLarge
 from runcache.model import MAX_PACKS, PackName, Upload
 

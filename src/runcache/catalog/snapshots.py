@@ -21,18 +21,12 @@ from sqlalchemy import (
 
 from runcache.catalog.connections import Connections, Duplicate
 from runcache.catalog.entries import BATCH, contents_of
+from runcache.catalog.parts import NewPart, replace_parts
 from runcache.catalog.references import insert_entry
 from runcache.catalog.repositories import Repositories
+from runcache.catalog.reserving import NewUpload, insert_blob, insert_upload
 from runcache.catalog.tables import BLOBS, ENTRIES, ENTRY_BLOBS, HOLDS, PARTS, UPLOADS
-from runcache.catalog.uploads import (
-    NewPart,
-    NewUpload,
-    entry_from,
-    insert_blob,
-    insert_upload,
-    live_upload,
-    replace_parts,
-)
+from runcache.catalog.uploads import entry_from, live_upload
 from runcache.errors import (
     EntryExists,
     ManifestMissing,

@@ -1,74 +1,19 @@
 """Statements about uploads: reserving, receiving, ordering and committing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Integer,
-    Row,
-    Select,
-    Text,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select, update
 
 from runcache.catalog.connections import Connections, Duplicate
 from runcache.catalog.entries import BATCH
-from runcache.catalog.origins import insert_origin
+from runcache.catalog.parts import NewPart, insert_part, put_in_order, replace_parts
 from runcache.catalog.references import drop_upload, insert_entry
 from runcache.catalog.repositories import Repositories
-from runcache.catalog.tables import BLOBS, ENTRIES, PARTS, REPOSITORIES, UPLOADS
-from runcache.errors import (
-    EntryExists,
-    InvalidBlockList,
-    SizeMismatch,
-    UploadGone,
-    UploadTooLarge,
-)
-from runcache.model import MAX_BLOCKS, Entry, Inputs, PackName, Upload
-
-# A transfer that moves no byte ends after a minute: a job that is silent for longer is not there
-# any more, and another one may have the key that it had reserved.
-ABANDONED_AFTER_MS: Final = 5 * 60_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewUpload:
-    """What is to be reserved, by which job; `blob` is the name of the upload's own blob.
-
-    `event`, `run` and `inputs` are for the records.
-    """
-
-    repository: str
-    scope: str
-    key: str
-    version: str
-    job: str
-    blob: str
-    created_at: int
-    expires_at: int
-    is_snapshot: bool = False
-    event: str | None = None
-    run: str | None = None
-    inputs: Inputs = field(default_factory=Inputs)
-
-
-@dataclass(frozen=True, slots=True)
-class NewPart:
-    """A part that the store holds and that is about to become a block of an upload."""
-
-    block_id: str
-    name: str
-    size_bytes: int
+from runcache.catalog.reserving import NewUpload, insert_upload
+from runcache.catalog.tables import BLOBS, PARTS, REPOSITORIES, UPLOADS
+from runcache.errors import EntryExists, InvalidBlockList, SizeMismatch, UploadGone, UploadTooLarge
+from runcache.model import MAX_BLOCKS, Entry, Upload
 
 
 class Uploads:
@@ -214,27 +159,13 @@ class Uploads:
 
         def work(connection: Connection) -> list[str]:
             upload = live_upload(connection, BLOBS.c.name == blob, now_ms=now_ms)
-            mine = PARTS.c.blob_id == upload.blob_id
-            received = {row.block_id: row for row in connection.execute(select(PARTS).where(mine))}
-            ordered: list[tuple[str, int, int]] = []
-            start = 0
-            for position, block_id in enumerate(block_ids):
-                row = received.pop(block_id, None)
-                if row is None:
-                    message = "the block list names a block that was never received"
-                    raise InvalidBlockList(message)
-                ordered.append((block_id, position, start))
-                start += row.size_bytes
-            for batch in _batches(list(received)):
-                connection.execute(delete(PARTS).where(mine, PARTS.c.block_id.in_(batch)))
-            if ordered:
-                _place(connection, upload.blob_id, ordered)
+            size_bytes, left = put_in_order(connection, upload.blob_id, block_ids)
             connection.execute(
                 update(UPLOADS)
                 .where(UPLOADS.c.id == upload.id)
-                .values(received_bytes=start, block_count=len(ordered), active_at=now_ms)
+                .values(received_bytes=size_bytes, block_count=len(block_ids), active_at=now_ms)
             )
-            return [row.name for row in received.values()]
+            return left
 
         return await self._connections.write(work)
 
@@ -342,82 +273,6 @@ def _upload_of(row: Row[Any]) -> Upload:
     )
 
 
-def _is_alive(upload: Row[Any], now_ms: int) -> bool:
-    silent_ms: int = now_ms - upload.active_at
-    left_ms: int = upload.expires_at - now_ms
-    return silent_ms < ABANDONED_AFTER_MS and left_ms > 0
-
-
-def insert_upload(connection: Connection, repository_id: int, new: NewUpload) -> Upload:
-    """Reserve a key within a transaction, as `Uploads.reserve` says."""
-    wanted = {
-        "repository_id": repository_id,
-        "scope": new.scope,
-        "key": new.key,
-        "version": new.version,
-    }
-    saved = select(ENTRIES.c.id).filter_by(**wanted)
-    if connection.scalar(saved) is not None:
-        raise EntryExists(new.key, scope=new.scope)
-    former = connection.execute(select(UPLOADS).filter_by(**wanted)).one_or_none()
-    if former is not None:
-        if former.job != new.job and _is_alive(former, new.created_at):
-            raise EntryExists(new.key, scope=new.scope)
-        drop_upload(connection, former, now_ms=new.created_at)
-    upload_id = connection.execute(
-        insert(UPLOADS)
-        .values(
-            **wanted,
-            blob_id=insert_blob(connection, new.blob, repository_id, now_ms=new.created_at),
-            job=new.job,
-            created_at=new.created_at,
-            active_at=new.created_at,
-            expires_at=new.expires_at,
-            is_snapshot=new.is_snapshot,
-        )
-        .returning(UPLOADS.c.id)
-    ).scalar_one()
-    insert_origin(connection, upload_id, event=new.event, run=new.run, inputs=new.inputs)
-    return Upload(
-        upload_id,
-        new.repository,
-        new.scope,
-        new.key,
-        new.version,
-        new.blob,
-        new.job,
-        new.expires_at,
-        new.is_snapshot,
-    )
-
-
-def insert_blob(
-    connection: Connection,
-    name: str,
-    repository_id: int,
-    *,
-    now_ms: int,
-    pack: PackName | None = None,
-) -> int:
-    """Make a blob known before its first byte comes, and return its id."""
-    named = {} if pack is None else {"upload_id": pack.upload_id, "number": pack.number}
-    made: int = connection.execute(
-        insert(BLOBS)
-        .values(name=name, repository_id=repository_id, created_at=now_ms, **named)
-        .returning(BLOBS.c.id)
-    ).scalar_one()
-    return made
-
-
-def replace_parts(connection: Connection, blob_id: int, part: NewPart) -> tuple[list[str], int]:
-    """Make a part the whole of a blob; return the names and the bytes of those it replaces."""
-    mine = PARTS.c.blob_id == blob_id
-    former = connection.execute(select(PARTS.c.name, PARTS.c.size_bytes).where(mine)).all()
-    connection.execute(delete(PARTS).where(mine))
-    insert_part(connection, blob_id, part, position=0, start=0)
-    return [row.name for row in former], sum(row.size_bytes for row in former)
-
-
 def live_upload(connection: Connection, condition: ColumnElement[bool], *, now_ms: int) -> Row[Any]:
     """Return the row of a live upload within a transaction.
 
@@ -445,61 +300,3 @@ def entry_from(upload: Upload, size_bytes: int, *, now_ms: int) -> Entry:
         last_accessed_at=now_ms,
         is_snapshot=upload.is_snapshot,
     )
-
-
-def _place(connection: Connection, blob_id: int, places: Sequence[tuple[str, int, int]]) -> None:
-    """Give blocks, each by its id, their positions and starts."""
-    names = ("blocks", "positions", "starts")
-    if connection.dialect.name == "postgresql":
-        # One statement: 50 000 would take longer than a writer may.
-        arrays = dict(zip(names, map(list, zip(*places, strict=True)), strict=True))
-        connection.execute(_PLACE_ALL, {**arrays, "blob": blob_id})
-    else:
-        rows = [dict(zip(names, place, strict=True)) | {"blob": blob_id} for place in places]
-        connection.execute(_PLACE_ONE, rows)
-
-
-def insert_part(
-    connection: Connection,
-    blob_id: int,
-    part: NewPart,
-    *,
-    position: int | None = None,
-    start: int | None = None,
-) -> None:
-    """Make a stored part one of a blob, in its order if that is known."""
-    connection.execute(
-        insert(PARTS).values(
-            blob_id=blob_id,
-            block_id=part.block_id,
-            name=part.name,
-            size_bytes=part.size_bytes,
-            position=position,
-            start=start,
-        )
-    )
-
-
-def _batches(ids: Sequence[str]) -> list[Sequence[str]]:
-    return [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
-
-
-_PLACE_ONE: Final = (
-    update(PARTS)
-    .where(PARTS.c.blob_id == bindparam("blob"), PARTS.c.block_id == bindparam("blocks"))
-    .values(position=bindparam("positions"), start=bindparam("starts"))
-)
-_PLACES: Final = (
-    func.unnest(
-        bindparam("blocks", type_=ARRAY(Text)),
-        bindparam("positions", type_=ARRAY(Integer)),
-        bindparam("starts", type_=ARRAY(BigInteger)),
-    )
-    .table_valued("block_id", "position", "start")
-    .render_derived()
-)
-_PLACE_ALL: Final = (
-    update(PARTS)
-    .where(PARTS.c.blob_id == bindparam("blob"), PARTS.c.block_id == _PLACES.c.block_id)
-    .values(position=_PLACES.c.position, start=_PLACES.c.start)
-)

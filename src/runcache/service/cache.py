@@ -1,19 +1,16 @@
 """The service that every protocol calls: lookups, archives, and reading."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from runcache import matching
 from runcache.catalog.catalog import Catalog
 from runcache.errors import (
     BlobMissing,
     CatalogUnavailable,
     Draining,
     EntryMissing,
-    InvalidRange,
     SizeMismatch,
     StoreFull,
     StoreUnavailable,
@@ -35,9 +32,11 @@ from runcache.model import (
     Version,
 )
 from runcache.service.accesses import Accesses
-from runcache.service.observer import Lookup, Observer, tell_of_restore
+from runcache.service.downloads import Downloads
+from runcache.service.lookups import Lookups
+from runcache.service.observer import Observer
+from runcache.service.ranges import chained, range_id
 from runcache.service.receiving import Body, Receiver, UploadLimits, now_ms
-from runcache.service.sequence import in_sequence
 from runcache.service.snapshots import Snapshots
 from runcache.service.wholeness import Wholeness
 from runcache.store import layout
@@ -46,8 +45,6 @@ from runcache.store.direct import DirectStore
 
 if TYPE_CHECKING:
     from runcache.service.direct import DirectTransfers
-
-_RANGE_ID: Final = re.compile(r"([0-9]+)-([0-9]+)", re.ASCII)
 
 
 class CacheService:
@@ -73,16 +70,17 @@ class CacheService:
         lookup_seconds: float | None = None,
         reader: BlobReader | None = None,
     ) -> None:
-        self._reader = reader or store
-        self._lookup_seconds = lookup_seconds
         self._catalog = catalog
         self._store = store
         self._observers = tuple(observers)
         self._now = now
         self._wholeness = Wholeness(catalog, store, self._observers, now)
         self._accesses = Accesses(catalog, now)
+        self._lookups = Lookups(
+            catalog, self._wholeness, self._accesses, self._observers, lookup_seconds
+        )
+        self._downloads = Downloads(catalog, reader or store, self._wholeness, self._observers)
         self._receiver = Receiver(catalog, store, limits, now)
-        self._reading: dict[str, int] = {}
         self.snapshots = Snapshots(
             catalog,
             store,
@@ -105,7 +103,7 @@ class CacheService:
             InvalidKey, InvalidVersion, TooManyKeys: they are not what they must be.
             ReadDenied: the grant has no readable scope.
         """
-        return await self._find(grant, key, restore_keys, [version])
+        return await self._lookups.find(grant, key, restore_keys, [version])
 
     async def find_blobs(
         self,
@@ -124,7 +122,9 @@ class CacheService:
         Raises:
             Others: as `find`.
         """
-        return await self._find(grant, key, restore_keys, versions, every_blob=True, peek=peek)
+        return await self._lookups.find(
+            grant, key, restore_keys, versions, every_blob=True, peek=peek
+        )
 
     async def renew(self, grant: Grant, entry_id: int) -> Contents:
         """Return an entry with its blobs for new links to them, which is an access.
@@ -235,7 +235,7 @@ class CacheService:
             SizeMismatch: the body has another size.
             Others: as `write_block`.
         """
-        await self.write_block(upload.blob, _range_id(span), body, announced_bytes=span.size_bytes)
+        await self.write_block(upload.blob, range_id(span), body, announced_bytes=span.size_bytes)
 
     async def order_blocks(self, blob: str, block_ids: Sequence[str]) -> None:
         """Make the blob these blocks in this order; others that were received are dropped.
@@ -278,7 +278,7 @@ class CacheService:
         """
         with suppress(UploadGone):
             upload = await self.upload_of(grant, upload_id)
-            ranges = _chained(await self._catalog.uploads.block_ids(upload.blob), size_bytes)
+            ranges = chained(await self._catalog.uploads.block_ids(upload.blob), size_bytes)
             await self.order_blocks(upload.blob, ranges)
             return await self._commit(upload, size_bytes)
         entry = await self._catalog.entries.get(upload_id)
@@ -297,7 +297,7 @@ class CacheService:
             raise BlobMissing(name)
         return blob
 
-    async def read(
+    def read(
         self, blob: Blob, span: Span, *, is_restore: bool = True
     ) -> AsyncGenerator[Piece, None]:
         """Yield the bytes of `span` as the store has them, each until the next one is asked for.
@@ -307,32 +307,7 @@ class CacheService:
         Raises:
             BlobMissing: bytes are missing; the entry is dropped then.
         """
-        self._reading[blob.name] = self._reading.get(blob.name, 0) + 1
-        tell_of_restore(self._observers, blob, span, is_restore=is_restore)
-        try:
-            async with (
-                aclosing(self._parts_of(blob, span)) as parts,
-                aclosing(in_sequence(parts)) as pieces,
-            ):
-                async for piece in pieces:
-                    yield piece
-        except BlobMissing:
-            await self._wholeness.drop(blob.name)
-            raise
-        finally:
-            self._reading[blob.name] -= 1
-            if not self._reading[blob.name]:
-                del self._reading[blob.name]
-
-    async def _parts_of(
-        self, blob: Blob, span: Span
-    ) -> AsyncGenerator[AsyncGenerator[Piece, None], None]:
-        async for parts in self._catalog.blobs.parts(blob.name, span):
-            for part in parts:
-                offset = max(span.start - part.start, 0)
-                count = min(span.end - part.start, part.size_bytes) - offset
-                if count:  # of an empty block nothing can be sent
-                    yield self._reader.read(blob.name, part, offset, count)
+        return self._downloads.read(blob, span, is_restore=is_restore)
 
     async def readiness(self) -> dict[str, str | None]:
         """Say why `catalog`, `store` and `uploads` do not work, or `None` where they do."""
@@ -361,7 +336,7 @@ class CacheService:
 
     def blobs_being_read(self) -> list[str]:
         """Return the names of the blobs that are being downloaded from this process."""
-        return list(self._reading)
+        return self._downloads.names()
 
     async def record_accesses(self, *, link_ms: int) -> None:
         """Write down what was looked up since the last call, and keep its bytes for the links."""
@@ -396,57 +371,6 @@ class CacheService:
             self._now,
         )
 
-    async def _find(
-        self,
-        grant: Grant,
-        key: str,
-        restore_keys: Iterable[str],
-        versions: Iterable[str],
-        *,
-        every_blob: bool = False,
-        peek: bool = False,
-    ) -> Hit | None:
-        keys = matching.keys_of(key, restore_keys)
-        wanted = [Version(version).text for version in versions]
-        lookup = Lookup(grant, keys, wanted)
-        if peek:
-            return await self._looked_up(lookup, every_blob=every_blob)
-        try:
-            async with asyncio.timeout(self._lookup_seconds):
-                hit = await self._looked_up(lookup, every_blob=every_blob)
-        except (CatalogUnavailable, StoreUnavailable, TimeoutError) as exc:
-            if self._lookup_seconds is None:
-                raise
-            for observer in self._observers:
-                observer.gave_up(lookup, exc)
-            return None
-        if hit is not None:
-            self._accesses.note(hit.entry.id, hit.blobs)
-        for observer in self._observers:
-            if hit is None:
-                observer.missed(lookup)
-            else:
-                observer.found(lookup, hit)
-        return hit
-
-    async def _looked_up(self, lookup: Lookup, *, every_blob: bool) -> Hit | None:
-        steps = matching.walk(lookup.grant.readable_scopes, lookup.keys)
-        while True:
-            found = await self._catalog.entries.find(
-                lookup.grant.repository,
-                lookup.versions,
-                steps,
-                every_blob=every_blob,
-                whole=self._wholeness.lately_whole(),
-            )
-            if found is None:
-                return None
-            damaged = await self._wholeness.first_damaged(found.blobs, found.parts)
-            if damaged is None:
-                kind = matching.answered_step(steps, found.entry).kind
-                return Hit(found.entry, found.blobs, kind)
-            await self._wholeness.drop(damaged)
-
     async def _readable(self, grant: Grant, entry_id: int) -> Contents:
         contents = await self._catalog.entries.contents(entry_id)
         if (
@@ -475,31 +399,3 @@ def _same_size(entry: Entry | None, size_bytes: int) -> Entry:
     if entry.size_bytes != size_bytes:
         raise SizeMismatch(announced_bytes=size_bytes, received_bytes=entry.size_bytes)
     return entry
-
-
-def _range_id(span: Span) -> str:
-    return f"{span.start}-{span.end}"
-
-
-def _span_of(range_id: str) -> Span:
-    found = _RANGE_ID.fullmatch(range_id)
-    if found is None:
-        # Blocks that came over another protocol.
-        message = "the upload does not consist of ranges"
-        raise InvalidRange(message)
-    return Span(int(found[1]), int(found[2]))
-
-
-def _chained(range_ids: Iterable[str], size_bytes: int) -> list[str]:
-    """Return the ids of ranges in the order in which they fill `size_bytes` from the start."""
-    spans = sorted(map(_span_of, range_ids), key=lambda span: (span.start, span.end))
-    position = 0
-    for span in spans:
-        if span.start != position:
-            what = "overlap" if span.start < position else "leave a gap"
-            message = f"the uploaded ranges {what} at byte {min(span.start, position)}"
-            raise InvalidRange(message)
-        position = span.end
-    if position != size_bytes:
-        raise SizeMismatch(announced_bytes=size_bytes, received_bytes=position)
-    return [_range_id(span) for span in spans]

@@ -10,7 +10,8 @@ from typing import Final
 from blake3 import blake3
 
 from runcache.catalog.catalog import Catalog
-from runcache.catalog.uploads import NewPart, NewUpload
+from runcache.catalog.parts import NewPart
+from runcache.catalog.reserving import NewUpload
 from runcache.errors import (
     CacheError,
     DigestMismatch,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runcache.catalog.near import Kept, Neighbourhood, Reserved
-from runcache.catalog.uploads import ABANDONED_AFTER_MS
+from runcache.catalog.reserving import ABANDONED_AFTER_MS
 from runcache.insight.explain.likeness import Alike, alike, merely_alike
 from runcache.insight.explain.values import Cause, Question
 from runcache.model import MatchKind
