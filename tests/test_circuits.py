@@ -9,7 +9,7 @@ from runcache.circuits import Circuit
 from runcache.errors import BlobMissing, StoreUnavailable
 
 SOON = 5.0
-PAUSE = 0.05
+PAUSE = 1.0  # longer than a busy machine keeps a test from its next step
 
 
 class Engine:
@@ -145,7 +145,7 @@ async def test_a_call_ends_in_time_even_if_the_engine_does_not_let_go(
 
     with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.05 s"):
         await circuit.call(engine.answer, within_seconds=0.05)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < SOON
     engine.may_let_go.set()
     await circuit.close()
 

@@ -55,7 +55,7 @@ async def test_a_reader_sees_one_state_and_never_waits_for_a_writer(
         other.execute("BEGIN IMMEDIATE")
         other.execute("INSERT INTO facts VALUES ('theirs', '')")
 
-        while_it_writes = await asyncio.wait_for(known_facts(connections), 5)
+        while_it_writes = await asyncio.wait_for(known_facts(connections), 30)
         other.execute("COMMIT")
 
     assert while_it_writes == set()

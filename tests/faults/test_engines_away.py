@@ -32,7 +32,7 @@ from runcache.testing.faults import (
 )
 from tests.engines.postgres import Postgres
 from tests.engines.seaweedfs import SeaweedFS
-from tests.faults.away import PAUSE, SHORT, Remote, Through, opened, through, until
+from tests.faults.away import PATIENT, PAUSE, SHORT, Remote, Through, opened, through, until
 
 HOUR: Final = timedelta(hours=1)
 DATA: Final = bytes(range(256)) * 8192
@@ -43,7 +43,7 @@ CASES: Final = [
     *(("store", fault) for fault in (*EVERYWHERE, *OF_HTTP)),
 ]
 # What the time-outs here allow, and a machine that does ten other things.
-SOON: Final = 3 * SHORT + 1.5
+SOON: Final = PATIENT / 2
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from runcache.store.local import LocalStore
 from runcache.testing.blob_store_suite import BLOB, PART, BlobStoreSuite
 
 SHORT: Final = 0.05
-SOON: Final = 1.0
+SOON: Final = 10.0
 
 
 class TestGuardedStore(BlobStoreSuite):
