@@ -99,7 +99,7 @@ class TestRange:
 
     @pytest.mark.parametrize("trouble", [RESET, SILENCE, Reply(503), Reply(500), Reply(429)])
     def test_outlasts_what_passes(self, trying: Trying, trouble: Reply) -> None:
-        trying.silent_seconds = 0.05
+        trying.silent_seconds = 1.0
         with ScriptedServer(in_turn(trouble, cut(1000), trouble, good)) as server:
             assert read(blob_at(trying, server).read(0, 5000)) == BLOB[:5000]
 

@@ -42,7 +42,7 @@ def test_a_connection_that_breaks_is_made_again(trying: Trying) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up_for_this_time(trying: Trying) -> None:
-    trying.silent_seconds = 0.05
+    trying.silent_seconds = 1.0
     with scripted(SILENCE, OK) as server:
         message = trying.requests().send("GET", server.url, {})
 

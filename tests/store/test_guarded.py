@@ -19,7 +19,7 @@ from runcache.store.guarded import GuardedStore, Patience
 from runcache.store.local import LocalStore
 from runcache.testing.blob_store_suite import BLOB, PART, BlobStoreSuite
 
-SHORT: Final = 0.05
+SHORT: Final = 0.5
 SOON: Final = 10.0
 
 
