@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from runcache.catalog.connections import Duplicate
 from runcache.catalog.migrate import upgrade
+from runcache.catalog.turns import turn
 from runcache.errors import CatalogUnavailable
 from runcache.threads import WorkerThreads
 
@@ -113,7 +114,12 @@ class SqliteConnections:
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         assert self._write_connection is not None  # noqa: S101  -- open() has run
-        with _sqlite_errors(), self._write_connection.begin():
+        lock = self._lock_path("write")
+        with (
+            _sqlite_errors(),
+            turn(lock, within_seconds=BUSY_SECONDS),
+            self._write_connection.begin(),
+        ):
             return work(self._write_connection)
 
     def _open_writer(self) -> None:
@@ -127,13 +133,16 @@ class SqliteConnections:
             self._read_connection = _engine(self._path).connect()
 
     def _lock_file(self, name: str) -> int | None:
-        lock = os.open(self._path.with_suffix(f".{name}-lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(self._lock_path(name), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
             return None
         return lock
+
+    def _lock_path(self, name: str) -> Path:
+        return self._path.with_suffix(f".{name}-lock")
 
 
 def _engine(path: Path) -> Engine:
