@@ -26,6 +26,7 @@ from benchmarks import (
     sizing,
     transfer,
     versions,
+    writers,
 )
 from benchmarks.machine import description, scratch
 from benchmarks.report import Section, json_text, summary
@@ -36,6 +37,7 @@ BENCHMARKS: Final[dict[str, Callable[..., Section]]] = {
     "lookup": lookup.measure,
     "listing": listing.measure,
     "records": records.measure,
+    "writers": writers.measure,
     "postgres": postgres.measure,
     "client": client.measure,
     "client-large": client.measure_large,
