@@ -180,10 +180,11 @@ async def test_blocks_of_one_upload_may_come_all_at_once_and_again(
                 for _ in range(2)
             )
         )
-        await job.put_block_list(link, [f"id{number:02}" for number in range(30)])
-        await job.finalize("blocks at once", 30 * 4000)
+        listed = await job.put_block_list(link, [f"id{number:02}" for number in range(30)])
+        finalized = await job.finalize("blocks at once", 30 * 4000)
 
-        assert {put.status for put in puts} == {201}
+        assert {put.status for put in (*puts, listed)} == {201}
+        assert finalized.body["ok"] is True
         assert await job.content("blocks at once") == b"".join(blocks)
         assert len(files_of(shared_server, link)) == 30
 
