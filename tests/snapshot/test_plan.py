@@ -6,6 +6,7 @@ from pathlib import Path
 from runcache.progress import Silence
 from runcache.snapshot.comparison import compare
 from runcache.snapshot.plan import Plan, parents_of, plan
+from runcache.snapshot.sightings import Sightings
 from tests.snapshot.disk import File, Folder, Link, Tree, plant
 from tests.snapshot.saved import saved
 
@@ -23,7 +24,8 @@ TREE: Tree = {
 def planned(tmp_path: Path, here: Tree, there: Collection[tuple[int, bytes]] = ()) -> Plan:
     manifest = saved(tmp_path, TREE).manifest
     root = plant(tmp_path / "root", here) if here else tmp_path / "root"
-    found = compare(manifest, [bytes(root)], None, verify=False, progress=Silence(), threads=1)
+    roots = [bytes(root)]
+    found = compare(manifest, roots, Sightings(roots, None), progress=Silence(), threads=1)
     return plan(manifest, found, there)
 
 

@@ -20,6 +20,7 @@ from runcache.snapshot.limits import MIB
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.save import save
 from runcache.snapshot.scan import Choice, Scan, everything
+from runcache.snapshot.sightings import Sightings
 from tests.full_disk import file_size_limit
 from tests.snapshot.disk import LONG_AGO_NS, File, Folder, Link, Tree, plant, tree_at
 from tests.snapshot.packs_in_memory import MemorySink, MemorySource
@@ -108,9 +109,9 @@ def test_a_file_of_the_same_size_and_time_is_still_read(tmp_path: Path) -> None:
     assert (root / "file").read_bytes() == b"right"
 
 
-@pytest.mark.parametrize("verify", [False, True])
-def test_the_index_is_believed_unless_everything_is_to_be_verified(
-    tmp_path: Path, *, verify: bool
+@pytest.mark.parametrize("is_read", [False, True])
+def test_the_index_is_believed_unless_everything_is_to_be_read(
+    tmp_path: Path, *, is_read: bool
 ) -> None:
     index = FileIndex(tmp_path / "index")
     snapshot = saved(tmp_path, {b"file": File(b"right")})
@@ -126,10 +127,11 @@ def test_the_index_is_believed_unless_everything_is_to_be_verified(
     assert content is not None
     index.replace(bytes(root), [(b"file", stamp, content)], looked_at_ns=2 * LONG_AGO_NS)
 
-    restored = snapshot.restore(root, index=index, verify=verify)
+    sightings = Sightings([bytes(root)], None) if is_read else None
+    restored = snapshot.restore(root, index=index, sightings=sightings)
 
-    assert restored.files_written == int(verify)
-    assert (root / "file").read_bytes() == (b"right" if verify else b"wrong")
+    assert restored.files_written == int(is_read)
+    assert (root / "file").read_bytes() == (b"right" if is_read else b"wrong")
 
 
 def test_what_was_restored_is_known_to_the_index(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from runcache.errors import FileUnwritable
-from runcache.snapshot.comparison import Comparison, State
 from runcache.snapshot.ledger import Ledger
+from runcache.snapshot.looking import Comparison, State
 from runcache.snapshot.targets import Target
 from runcache.snapshot.writing import Writer
 from tests.snapshot.disk import File, Folder, Link, Tree, plant, tree_at

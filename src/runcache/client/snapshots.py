@@ -38,6 +38,7 @@ from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import Limits
 from runcache.snapshot.manifest import Manifest, Stored
 from runcache.snapshot.scan import Choice, Found, shown
+from runcache.snapshot.sightings import Sightings
 
 AUTO: Final = "auto"
 NONE: Final = "none"
@@ -98,8 +99,19 @@ class Snapshots:
             PartlyRestored: something failed after files had been replaced.
             BlobMissing: it was evicted meanwhile.
         """
-        importing = _import_meanwhile("runcache.snapshot.restore")
         paths = self._paths(request.paths)
+        index, may_fork = None if request.verify else self._index, self._machine.may_fork
+        with Sightings(paths.roots, index, may_fork=may_fork) as sightings:
+            return self._restored(found, request, paths, sightings)
+
+    def _restored(
+        self,
+        found: FoundEntry,
+        request: RestoreRequest,
+        paths: SnapshotPaths,
+        sightings: Sightings,
+    ) -> Fetched:
+        importing = _import_meanwhile("runcache.snapshot.restore")
         data = _whole(found.blobs[0])
         # Each half of the engine takes a while to be imported, and a process needs only one.
         from runcache.snapshot.filling import Hands  # noqa: PLC0415  -- see above
@@ -113,8 +125,8 @@ class Snapshots:
             paths.roots,
             source=_Source(found.blobs),
             index=self._index,
+            sightings=sightings,
             exact=paths.choose if request.exact else None,
-            verify=request.verify,
             progress=request.progress,
             hands=Hands(may_fork=self._machine.may_fork),
         )

@@ -13,9 +13,10 @@ restored = restore(Manifest.decode(data), [b"/home/me/node_modules"], source=dow
 
 * `save.save(roots, *, sink, scanning=None, bases=(), index=None, level=3, progress=…, threads=2)
   -> Written` scans the roots, packs what is in none of the bases, and returns the manifest.
-* `restore.restore(manifest, roots, *, source, index=None, exact=None, verify=False, progress=…,
+* `restore.restore(manifest, roots, *, source, index=None, sightings=None, exact=None, progress=…,
   hands=Hands(threads=2, may_fork=False)) -> Restored` makes the folders be what the manifest says.
-  With `exact`, a selection, it removes what a save of the same would add; `scan.everything` is one.
+  `sightings.Sightings` say which files are still as the index knows them. With `exact`, a
+  selection, it removes what a save of the same would add; `scan.everything` is one.
 * `manifest.Manifest.decode(data, limits=…)` refuses all that could not have been saved, before
   anything is written. `Manifest.records()` lists what is in it.
 * `packs.PackSink` and `packs.PackSource` are where packs go to and come from; `scan.Selection`

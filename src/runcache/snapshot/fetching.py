@@ -51,7 +51,7 @@ def ranges_of(manifest: Manifest, records: Iterable[int]) -> list[Range]:
             else:
                 uses[chunk] = [(record, offset)]
             offset += lengths[chunk]
-    zeros = zeros_in(manifest)
+    zeros = zeros_in(manifest) if uses else None
     if zeros is not None:
         uses.pop(zeros, None)
     frames: dict[int, list[Piece]] = {}

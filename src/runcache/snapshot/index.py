@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from runcache.errors import BrokenEntry
 from runcache.snapshot import columns
 from runcache.snapshot.chunking import digest_of
+from runcache.snapshot.limits import DIGEST_BYTES
 from runcache.snapshot.scan import Stamp
 
 _MAGIC: Final = b"runcache-index\x01"
@@ -23,9 +24,6 @@ _SUFFIX: Final = ".index"
 # Clocks of file systems are as coarse as this (FAT), and what is changed twice looks the same.
 _UNSURE_NS: Final = 2_000_000_000
 _UNUSED_SECONDS: Final = 90 * 24 * 3600
-
-
-_Known = dict[bytes, tuple[Stamp, bytes]]
 
 
 class _Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,16 +36,57 @@ class _Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contents: bytes  # digests, as `chunking.content_id` makes them
 
 
-class RootIndex:
-    """What is known of the files below one root."""
+class RootIndex(msgspec.Struct, frozen=True):
+    """What is known of the files below one root, in columns.
 
-    def __init__(self, known: _Known) -> None:
-        self._known = known
+    `rows` says which items belong to a name; `contents` has digests, one behind the other.
+    """
+
+    rows: dict[bytes, int] = {}
+    sizes: Sequence[int] = ()
+    mtimes_ns: Sequence[int] = ()
+    ctimes_ns: Sequence[int] = ()
+    inodes: Sequence[int] = ()
+    contents: bytes = b""
+
+    @classmethod
+    def decode(cls, data: bytes, root: bytes) -> Self:
+        """Return what a file of the index says of `root`: nothing, if there is a fault in it."""
+        try:
+            found = msgspec.msgpack.decode(memoryview(data)[len(_MAGIC) :], type=_Columns)
+            count, rest = divmod(len(found.contents), DIGEST_BYTES)
+            names = columns.texts(found.names, count)
+            known = cls(
+                rows=dict(zip(names, range(count), strict=True)),
+                sizes=columns.numbers(found.sizes, "Q"),
+                mtimes_ns=columns.numbers(found.mtimes_ns, "q"),
+                ctimes_ns=columns.numbers(found.ctimes_ns, "q"),
+                inodes=columns.numbers(found.inodes, "Q"),
+                contents=found.contents,
+            )
+        except (ValueError, BrokenEntry):
+            return cls()
+        stamps = known.sizes, known.mtimes_ns, known.ctimes_ns, known.inodes
+        is_sound = not rest and {count} == {len(known.rows), *map(len, stamps)}
+        is_about_it = data.startswith(_MAGIC) and found.root == root
+        return known if is_sound and is_about_it else cls()
 
     def content_of(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Return the content id of a file, if it is known and the file is still the same."""
-        known = self._known.get(name)
-        return known[1] if known is not None and known[0] == stamp else None
+        row = self.rows.get(name)
+        return self.content(row) if row is not None and self._stamp(row) == stamp else None
+
+    def stamp_of(self, name: bytes) -> Stamp | None:
+        """Return the stamp of a file that is known."""
+        row = self.rows.get(name)
+        return None if row is None else self._stamp(row)
+
+    def content(self, row: int) -> bytes:
+        """Return the content id of a file."""
+        return self.contents[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
+
+    def _stamp(self, row: int) -> Stamp:
+        return self.sizes[row], self.mtimes_ns[row], self.ctimes_ns[row], self.inodes[row]
 
 
 class FileIndex:
@@ -61,11 +100,14 @@ class FileIndex:
 
     def load(self, root: bytes) -> RootIndex:
         """Return what is known of the files below `root`."""
+        return RootIndex.decode(self.read(root), root)
+
+    def read(self, root: bytes) -> bytes:
+        """Return what `RootIndex.decode` takes; nothing, if nothing is known."""
         try:
-            data = self._file(root).read_bytes()
-            return RootIndex(_known_in(data, root))
-        except (OSError, ValueError, BrokenEntry):
-            return RootIndex({})
+            return self._file(root).read_bytes()
+        except OSError:
+            return b""
 
     def replace(
         self, root: bytes, known: Iterable[tuple[bytes, Stamp, bytes]], *, looked_at_ns: int
@@ -116,26 +158,3 @@ class FileIndex:
 
 def _transposed(stamps: Iterable[Stamp]) -> Sequence[Sequence[int]]:
     return list(zip(*stamps, strict=True)) or [()] * 4
-
-
-def _known_in(data: bytes, root: bytes) -> _Known:
-    """Read a file of the index.
-
-    Raises:
-        ValueError, BrokenEntry: it is none, or is about another root.
-    """
-    if not data.startswith(_MAGIC):
-        raise ValueError
-    found = msgspec.msgpack.decode(memoryview(data)[len(_MAGIC) :], type=_Columns)
-    if found.root != root:
-        raise ValueError
-    contents = columns.digests(found.contents)
-    names = columns.texts(found.names, len(contents))
-    stamps = zip(
-        columns.numbers(found.sizes, "Q"),
-        columns.numbers(found.mtimes_ns, "q"),
-        columns.numbers(found.ctimes_ns, "q"),
-        columns.numbers(found.inodes, "Q"),
-        strict=True,
-    )
-    return dict(zip(names, zip(stamps, contents, strict=True), strict=True))

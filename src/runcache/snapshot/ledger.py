@@ -6,7 +6,7 @@ from threading import Lock
 
 import msgspec
 
-from runcache.snapshot.comparison import Comparison
+from runcache.snapshot.looking import Comparison
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.scan import Stamp
 from runcache.snapshot.targets import Target

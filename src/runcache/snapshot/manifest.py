@@ -5,8 +5,9 @@ BLAKE3 digest. One or more chunks are compressed together as a **frame**, and fr
 the other in **packs**. `docs/snapshot-format.md` describes the bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
+from operator import sub
 from stat import S_ISLNK
 from typing import NamedTuple, Self
 
@@ -122,8 +123,9 @@ class Manifest(msgspec.Struct, frozen=True):
         names = _names_in(found, root_starts, modes)
         soundness.check_owners(modes, content_starts)
         lengths = stored.chunks.lengths
-        reached = _starts([lengths[chunk] for chunk in stored.contents])
-        sizes = [reached[end] - reached[start] for start, end in pairwise(content_starts)]
+        reached = _starts(map(lengths.__getitem__, stored.contents))
+        ends = list(map(reached.__getitem__, content_starts))
+        sizes = list(map(sub, ends[1:], ends))
         soundness.check_sizes(sizes, sum(stored.frames.sizes), limits)
         links = [number for number, mode in enumerate(modes) if S_ISLNK(mode)]
         targets = texts(found.targets, len(links))
@@ -282,7 +284,7 @@ def _counts(containers: Sequence[int], total: int) -> list[int]:
     return counts
 
 
-def _starts(lengths: Sequence[int]) -> list[int]:
+def _starts(lengths: Iterable[int]) -> list[int]:
     return list(accumulate(lengths, initial=0))
 
 

@@ -9,9 +9,9 @@ from stat import S_ISDIR
 
 from runcache.errors import FileUnwritable, PartlyRestored
 from runcache.progress import Progress
-from runcache.snapshot.comparison import Comparison
 from runcache.snapshot.filling import Hands, fill
 from runcache.snapshot.ledger import Ledger
+from runcache.snapshot.looking import Comparison
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.packs import PackSource
 from runcache.snapshot.plan import Plan

@@ -6,15 +6,13 @@ from typing import Final
 
 import msgspec
 
-from runcache.snapshot.comparison import Comparison, State
 from runcache.snapshot.fetching import Range, ranges_of, zeros_in
 from runcache.snapshot.limits import PERMISSIONS
+from runcache.snapshot.looking import Comparison, State
 from runcache.snapshot.manifest import Manifest
 
 # What a folder gets that no record names, as far as the umask allows.
 _ORDINARY: Final = 0o777
-
-_TO_WRITE: Final = frozenset({State.ABSENT, State.WRONG, State.OBSTRUCTED})
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -43,11 +41,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 def plan(manifest: Manifest, found: Comparison, there: Collection[tuple[int, bytes]]) -> Plan:
     """Return what has to be done; `there` is what would be saved now, if the rest has to go."""
-    to_write = [record for record, state in enumerate(found.states) if state in _TO_WRITE]
-    modes = manifest.modes
+    states, modes, right = found.states, manifest.modes, State.RIGHT
+    others = [record for record, state in enumerate(states) if state is not right]
+    untidy = [record for record in others if states[record] is State.UNTIDY]
+    to_write = [record for record in others if states[record] is not State.UNTIDY]
     files = [record for record in to_write if S_ISREG(modes[record])]
     fetched = _chunk_counts(manifest, files)
-    untidy = [record for record, state in enumerate(found.states) if state is State.UNTIDY]
     return Plan(
         folders=_folders(manifest, to_write),
         hollow=[record for record in files if record not in fetched],
@@ -62,8 +61,9 @@ def plan(manifest: Manifest, found: Comparison, there: Collection[tuple[int, byt
 
 def _chunk_counts(manifest: Manifest, files: Iterable[int]) -> dict[int, int]:
     """Return how many chunks come for each file, for those of which any does."""
-    starts, zeros = manifest.content_starts, zeros_in(manifest)
+    starts = manifest.content_starts
     counts = {record: starts[record + 1] - starts[record] for record in files}
+    zeros = zeros_in(manifest) if counts else None
     if zeros is not None:
         for record in counts:
             counts[record] -= list(manifest.chunks_of(record)).count(zeros)
@@ -73,6 +73,8 @@ def _chunk_counts(manifest: Manifest, files: Iterable[int]) -> dict[int, int]:
 def _folders(manifest: Manifest, to_write: Collection[int]) -> list[tuple[int, bytes, int]]:
     """Return all folders that may have to be made; one that is not recorded may be there."""
     folders: list[tuple[int, bytes, int]] = []
+    if not to_write:
+        return folders
     wanted = set(to_write)
     for root, records in manifest.roots():
         names = [manifest.names[record] for record in records if record in wanted]

@@ -6,8 +6,8 @@ not look twice: no name leads out of its root, no number points nowhere, no size
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from operator import add, gt, lt
+from itertools import compress
+from operator import add, gt, lt, ne
 from stat import S_IFDIR, S_IFLNK, S_IFREG, S_ISDIR, S_ISREG
 from typing import Final
 
@@ -56,8 +56,8 @@ def check_names(names: Sequence[bytes], modes: Sequence[int]) -> None:
         raise BrokenEntry("the names in the manifest are not in order, or one is there twice")
     below_root = names if names and names[0] else names[1:]
     folders = _check_parts(below_root)
-    no_folders = {name for name, mode in zip(names, modes, strict=True) if not S_ISDIR(mode)}
-    if below := no_folders & folders:
+    recorded = compress(names, map(S_ISDIR, modes))
+    if below := folders.difference(recorded).intersection(names):
         shown = _shown(min(below))
         raise UnsafeEntry(f"the manifest has something below {shown}, which is no folder")
 
@@ -79,9 +79,8 @@ def check_contents(starts: Sequence[int], contents: Sequence[int], chunk_count: 
 
 def check_owners(modes: Sequence[int], starts: Sequence[int]) -> None:
     """Check that only files have contents, which `check_contents` explains."""
-    for mode, (start, end) in zip(modes, pairwise(starts), strict=True):
-        if start != end and not S_ISREG(mode):
-            raise BrokenEntry("the manifest has contents for something that is no file")
+    if not all(map(S_ISREG, set(compress(modes, map(ne, starts, starts[1:]))))):
+        raise BrokenEntry("the manifest has contents for something that is no file")
 
 
 def check_chunks(

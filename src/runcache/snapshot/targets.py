@@ -15,9 +15,9 @@ from typing import Final
 import msgspec
 
 from runcache.errors import FileUnwritable
-from runcache.snapshot.comparison import Comparison, State
 from runcache.snapshot.folders import Folders, remove
 from runcache.snapshot.limits import PERMISSIONS
+from runcache.snapshot.looking import Comparison, State
 from runcache.snapshot.manifest import Manifest
 from runcache.snapshot.scan import shown
 from runcache.snapshot.staging import staging_in, umask_in

@@ -13,11 +13,11 @@ from stat import S_IMODE, S_ISDIR
 from typing import Final
 
 from runcache.errors import FileUnwritable
-from runcache.snapshot.comparison import State
 from runcache.snapshot.fetching import Use
 from runcache.snapshot.folders import Folders, Made, remove
 from runcache.snapshot.ledger import Ledger
 from runcache.snapshot.limits import PERMISSIONS
+from runcache.snapshot.looking import State
 from runcache.snapshot.scan import STAGING_PREFIX, shown, stamp_in
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
