@@ -6,8 +6,8 @@ Numbers are little-endian and of fixed width, so that a column is read and writt
 
 import sys
 from array import array
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from typing import Final
 
 import msgspec
@@ -113,7 +113,7 @@ def texts(column: bytes, count: int) -> list[bytes]:
 
 def text_column(values: Iterable[bytes]) -> bytes:
     """Return `values`, none of which holds a NUL, as a column."""
-    return b"".join(value + b"\0" for value in values)
+    return b"\0".join([*values, b""])
 
 
 def digests(column: bytes) -> list[bytes]:
@@ -132,12 +132,9 @@ def from_steps(steps: Iterable[int]) -> list[int]:
     return list(accumulate((step + 1 for step in steps), initial=-1))[1:]
 
 
-def steps_of(values: Iterable[int]) -> Iterable[int]:
+def steps_of(values: Sequence[int]) -> list[int]:
     """Return the steps that `from_steps` makes into `values`."""
-    before = -1
-    for value in values:
-        yield value - before - 1
-        before = value
+    return [value - before - 1 for before, value in pairwise((-1, *values))]
 
 
 def _divided(view: memoryview) -> tuple[int, bytes, memoryview]:

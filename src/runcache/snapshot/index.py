@@ -39,54 +39,51 @@ class _Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RootIndex(msgspec.Struct, frozen=True):
     """What is known of the files below one root, in columns.
 
-    `rows` says which items belong to a name; `contents` has digests, one behind the other.
+    `rows` says which row is that of a name. A digest after the other, `contents` has content ids.
     """
 
     rows: dict[bytes, int] = {}
-    sizes: Sequence[int] = ()
-    mtimes_ns: Sequence[int] = ()
-    ctimes_ns: Sequence[int] = ()
-    inodes: Sequence[int] = ()
+    stamps: Sequence[Stamp] = ()
     contents: bytes = b""
 
     @classmethod
     def decode(cls, data: bytes, root: bytes) -> Self:
         """Return what a file of the index says of `root`: nothing, if there is a fault in it."""
         try:
-            found = msgspec.msgpack.decode(memoryview(data)[len(_MAGIC) :], type=_Columns)
-            count, rest = divmod(len(found.contents), DIGEST_BYTES)
-            names = columns.texts(found.names, count)
-            known = cls(
-                rows=dict(zip(names, range(count), strict=True)),
-                sizes=columns.numbers(found.sizes, "Q"),
-                mtimes_ns=columns.numbers(found.mtimes_ns, "q"),
-                ctimes_ns=columns.numbers(found.ctimes_ns, "q"),
-                inodes=columns.numbers(found.inodes, "Q"),
-                contents=found.contents,
-            )
+            return cls._decoded(data, root)
         except (ValueError, BrokenEntry):
             return cls()
-        stamps = known.sizes, known.mtimes_ns, known.ctimes_ns, known.inodes
-        is_sound = not rest and {count} == {len(known.rows), *map(len, stamps)}
-        is_about_it = data.startswith(_MAGIC) and found.root == root
-        return known if is_sound and is_about_it else cls()
+
+    def stamp_of(self, name: bytes) -> Stamp | None:
+        """Return the stamp of a file, if it is known."""
+        row = self.rows.get(name)
+        return None if row is None else self.stamps[row]
 
     def content_of(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Return the content id of a file, if it is known and the file is still the same."""
         row = self.rows.get(name)
-        return self.content(row) if row is not None and self._stamp(row) == stamp else None
-
-    def stamp_of(self, name: bytes) -> Stamp | None:
-        """Return the stamp of a file that is known."""
-        row = self.rows.get(name)
-        return None if row is None else self._stamp(row)
-
-    def content(self, row: int) -> bytes:
-        """Return the content id of a file."""
+        if row is None or self.stamps[row] != stamp:
+            return None
         return self.contents[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
 
-    def _stamp(self, row: int) -> Stamp:
-        return self.sizes[row], self.mtimes_ns[row], self.ctimes_ns[row], self.inodes[row]
+    @classmethod
+    def _decoded(cls, data: bytes, root: bytes) -> Self:
+        found = msgspec.msgpack.decode(memoryview(data)[len(_MAGIC) :], type=_Columns)
+        count, rest = divmod(len(found.contents), DIGEST_BYTES)
+        if rest or found.root != root or not data.startswith(_MAGIC):
+            raise ValueError
+        names = columns.texts(found.names, count)
+        stamps = zip(
+            columns.numbers(found.sizes, "Q"),
+            columns.numbers(found.mtimes_ns, "q"),
+            columns.numbers(found.ctimes_ns, "q"),
+            columns.numbers(found.inodes, "Q"),
+            strict=True,
+        )
+        known = cls(dict(zip(names, range(count), strict=True)), list(stamps), found.contents)
+        if not len(known.rows) == len(known.stamps) == count:
+            raise ValueError
+        return known
 
 
 class FileIndex:
@@ -118,16 +115,17 @@ class FileIndex:
         """
         sure_ns = looked_at_ns - _UNSURE_NS
         rows = [row for row in known if row[1][1] < sure_ns]
-        sizes, mtimes_ns, ctimes_ns, inodes = _transposed(stamp for _, stamp, _ in rows)
+        names, stamps, contents = zip(*rows, strict=True) if rows else ((), (), ())
+        sizes, mtimes_ns, ctimes_ns, inodes = zip(*stamps, strict=True) if rows else ((),) * 4
         data = _MAGIC + msgspec.msgpack.encode(
             _Columns(
                 root=root,
-                names=columns.text_column(name for name, _, _ in rows),
+                names=columns.text_column(names),
                 sizes=columns.column("Q", sizes),
                 mtimes_ns=columns.column("q", mtimes_ns),
                 ctimes_ns=columns.column("q", ctimes_ns),
                 inodes=columns.column("Q", inodes),
-                contents=b"".join(content for _, _, content in rows),
+                contents=b"".join(contents),
             )
         )
         try:
@@ -154,7 +152,3 @@ class FileIndex:
             for entry in entries:
                 if entry.name.endswith((_SUFFIX, ".new")) and entry.stat().st_mtime < oldest:
                     Path(entry).unlink(missing_ok=True)
-
-
-def _transposed(stamps: Iterable[Stamp]) -> Sequence[Sequence[int]]:
-    return list(zip(*stamps, strict=True)) or [()] * 4

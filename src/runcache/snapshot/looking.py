@@ -73,7 +73,7 @@ class Look:
             self._found.states,
             State.RIGHT,
         )
-        sizes, mtimes_ns, known_contents = known.sizes, known.mtimes_ns, known.contents
+        stamps, known_contents = known.stamps, known.contents
         digests, contents = manifest.chunks.digests, manifest.contents
         first, end = records.start, records.stop
         facts = zip(
@@ -92,8 +92,7 @@ class Look:
                 continue
             if (
                 modes[row] == mode
-                and sizes[row] == size_bytes
-                and mtimes_ns[row] == mtime_ns
+                and stamps[row][:2] == (size_bytes, mtime_ns)
                 and known_contents[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
                 == (digests[contents[start]] if stop - start == 1 else content_of(manifest, record))
             ):

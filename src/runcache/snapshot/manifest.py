@@ -289,5 +289,4 @@ def _starts(lengths: Iterable[int]) -> list[int]:
 
 
 def _lengths(starts: Sequence[int]) -> Iterator[int]:
-    for start, end in pairwise(starts):
-        yield end - start
+    return map(sub, starts[1:], starts)

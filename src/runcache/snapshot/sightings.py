@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
-from operator import attrgetter
 from stat import S_ISDIR
 from types import TracebackType
 from typing import Final, Self
@@ -21,12 +20,11 @@ from runcache.snapshot import columns
 from runcache.snapshot.folders import FOLDER_FLAGS
 from runcache.snapshot.forking import may_fork_now
 from runcache.snapshot.index import FileIndex, RootIndex
+from runcache.snapshot.scan import stamp_in
 from runcache.snapshot.twin import Twin
 
 # To look at what a shorter index knows takes no longer than a process does.
 _TWIN_BYTES: Final = 256 * 1024
-
-_stamp_in: Final = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 
 class Sightings:
@@ -93,10 +91,9 @@ def _modes_below(root: bytes, known: RootIndex) -> list[int]:
     except OSError:
         return modes
     # Thousands of files are looked at: there is not a call in here that need not be.
-    stat, stamp_in, folders = os.stat, _stamp_in, {b"": True}
-    stamps = zip(known.sizes, known.mtimes_ns, known.ctimes_ns, known.inodes, strict=True)
+    stat, folders = os.stat, {b"": True}
     try:
-        for row, (name, stamp) in enumerate(zip(known.rows, stamps, strict=True)):
+        for row, (name, stamp) in enumerate(zip(known.rows, known.stamps, strict=True)):
             folder = name.rpartition(b"/")[0]
             if not (folders[folder] if folder in folders else _is_folder(folder, top, folders)):
                 continue
