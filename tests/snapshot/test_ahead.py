@@ -23,7 +23,7 @@ MANY: Tree = {b"%02d/%060d" % (number % 7, number): File() for number in range(2
 
 
 def ahead(root: Path) -> ScanAhead:
-    return ScanAhead([bytes(root)], None, may_fork=True)
+    return ScanAhead([bytes(root)], None, None, may_fork=True)
 
 
 def children() -> Sequence[int]:
@@ -57,7 +57,7 @@ def only_b(_: int, name: bytes, is_folder: bool) -> Choice:  # noqa: FBT001  -- 
 
 
 def scanned_in_part(root: Path, may_fork: bool) -> list[Found]:  # noqa: FBT001
-    with ScanAhead([bytes(root)], only_b, may_fork=may_fork) as scanning:
+    with ScanAhead([bytes(root)], only_b, None, may_fork=may_fork) as scanning:
         assert bool(children()) is may_fork
         return found_by(scanning)
 

@@ -1,11 +1,20 @@
 """Which packs of a base are worth sharing."""
 
+from itertools import chain
+
 from msgspec.structs import replace
 
 from runcache.snapshot.chunking import content_id
 from runcache.snapshot.limits import MIB
 from runcache.snapshot.manifest import Pack
-from runcache.snapshot.sharing import Frame, Spot, contents_in, packs_to_leave, spots_in
+from runcache.snapshot.sharing import (
+    Frame,
+    Spot,
+    contents_in,
+    packs_to_leave,
+    spots_in,
+    used_frames,
+)
 from tests.snapshot.manifests import DIGESTS, SAMPLE
 
 
@@ -21,7 +30,8 @@ def packs(*sizes: int) -> list[Pack]:
 
 def left(*spots: list[Spot]) -> set[str]:
     """Return the names of the packs that are left."""
-    return {pack.name for pack in packs_to_leave(spot for some in spots for spot in some)}
+    named = {number.to_bytes(2): spot for number, spot in enumerate(chain.from_iterable(spots))}
+    return {pack.name for pack in packs_to_leave(used_frames(named, named))}
 
 
 def test_a_base_tells_where_its_chunks_are() -> None:

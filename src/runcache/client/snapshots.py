@@ -67,8 +67,8 @@ class Snapshots:
         paths = self._paths(request.paths)
         if not any(os.path.lexists(root) for root in paths.roots):
             raise NothingToSave(request.paths)
-        may_fork = self._machine.may_fork
-        with _Choosing(paths, is_refused=request.refuse_secrets, may_fork=may_fork) as choosing:
+        is_refused, may_fork = request.refuse_secrets, self._machine.may_fork
+        with _Choosing(paths, self._index, is_refused=is_refused, may_fork=may_fork) as choosing:
             sent = self._sent(request, choosing)
         self._memory.note(request.version, self._machine.folder, sent.entry_id)
         return sent
@@ -262,13 +262,15 @@ def _check_records(manifest: Manifest, paths: SnapshotPaths) -> None:
 class _Choosing(ScanAhead):
     """A scan of what the paths choose, with a look at what may hold credentials."""
 
-    def __init__(self, paths: SnapshotPaths, *, is_refused: bool, may_fork: bool) -> None:
+    def __init__(
+        self, paths: SnapshotPaths, index: FileIndex, *, is_refused: bool, may_fork: bool
+    ) -> None:
         self.roots = paths.roots
         self._is_refused = is_refused
         self._paths = paths
         self._all = [paths.takes_all(root) for root in range(len(paths.roots))]
         selection = None if all(self._all) else self._choose
-        super().__init__(paths.roots, selection, may_fork=may_fork)
+        super().__init__(paths.roots, selection, index, may_fork=may_fork)
 
     def founds(self, warn: Callable[[str], None]) -> Iterator[Found]:
         """Yield what `scan` does.

@@ -15,13 +15,16 @@ from typing import Final, NoReturn, Self
 import msgspec
 
 from runcache.snapshot.forking import may_fork_now
+from runcache.snapshot.index import FileIndex
 from runcache.snapshot.limits import MIB
-from runcache.snapshot.scan import Found, Scan, Selection, scan
+from runcache.snapshot.scan import Found, Scan, Selection
 
 _PART_FILES: Final = 256
 _LENGTH_BYTES: Final = 4
 # What the child keeps while nobody listens; then it waits.
 _MAX_UNSENT_BYTES: Final = 16 * MIB
+
+_Find = Callable[[Callable[[str], None]], Iterator[Found]]
 
 
 class _Part(msgspec.Struct, array_like=True):
@@ -39,9 +42,14 @@ class ScanAhead(Scan):
     """
 
     def __init__(
-        self, roots: Sequence[bytes], selection: Selection | None, *, may_fork: bool
+        self,
+        roots: Sequence[bytes],
+        selection: Selection | None,
+        index: FileIndex | None,
+        *,
+        may_fork: bool,
     ) -> None:
-        super().__init__(roots, selection)
+        super().__init__(roots, selection, index)
         self._may_fork = may_fork
         self._child: int | None = None
         self._parts: int | None = None
@@ -90,7 +98,7 @@ class ScanAhead(Scan):
         try:
             self._child = os.fork()
             if self._child == 0:
-                _be_the_child(parts, ours, self._roots, self._selection)
+                _be_the_child(parts, ours, super().founds)
             self._parts = parts
         except OSError:
             os.close(parts)
@@ -114,23 +122,21 @@ class ScanAhead(Scan):
                     return
 
 
-def _be_the_child(
-    theirs: int, parts: int, roots: Sequence[bytes], selection: Selection | None
-) -> NoReturn:
+def _be_the_child(theirs: int, parts: int, find: _Find) -> NoReturn:
     """Scan, and end without a word: of what fails here, the parent hears when it does the same."""
     try:
         os.close(theirs)
-        _tell(parts, roots, selection)
+        _tell(parts, find)
     finally:
         os._exit(0)
 
 
-def _tell(parts: int, roots: Sequence[bytes], selection: Selection | None) -> None:
+def _tell(parts: int, find: _Find) -> None:
     """Write parts into a pipe, without waiting for the reader but at the end."""
     encoder = msgspec.msgpack.Encoder()
     unsent = bytearray()
     warnings: list[str] = []
-    founds = scan(roots, selection, warnings.append)
+    founds = find(warnings.append)
     is_last = False
     while not is_last:
         some = list(islice(founds, _PART_FILES))

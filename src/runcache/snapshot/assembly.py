@@ -6,26 +6,24 @@ from operator import attrgetter
 
 from runcache.snapshot.manifest import Chunks, Frames, Manifest, Pack
 from runcache.snapshot.reading import Item
-from runcache.snapshot.sharing import Frame, Spot
+from runcache.snapshot.sharing import Frame, UsedFrame
 
 
 def assemble(
     items: Iterable[Item],
-    spots: Mapping[bytes, Spot],
+    used: Sequence[UsedFrame],
     packs: Mapping[int, Pack],
     *,
     root_count: int,
 ) -> Manifest:
-    """Return the manifest of `items`; `packs` are those of this save by number.
+    """Return the manifest of `items`, which use these frames; `packs` are those of this save.
 
     Which thread stored what, or in which order, is of no influence but on the places in packs.
     """
     # Found begins with root and name, which no two have in common.
     ordered = sorted(items, key=attrgetter("found"))
     founds = [item.found for item in ordered]
-    contents = [digest for item in ordered for digest in item.digests]
-    # In this order neighbours are mostly neighbours in a frame, too.
-    chunks, frames, used_packs = _stored(dict.fromkeys(contents), spots, packs)
+    chunks, frames, used_packs = _stored(used, packs)
     numbers = {digest: number for number, digest in enumerate(chunks.digests)}
     per_root = [0] * root_count
     for found in founds:
@@ -38,8 +36,8 @@ def assemble(
         mtimes_ns=[found.mtime_ns for found in founds],
         sizes=[found.size_bytes for found in founds],
         targets=targets,
-        content_starts=list(accumulate((len(item.digests) for item in ordered), initial=0)),
-        contents=[numbers[digest] for digest in contents],
+        content_starts=list(accumulate([len(item.digests) for item in ordered], initial=0)),
+        contents=[numbers[digest] for item in ordered for digest in item.digests],
         chunks=chunks,
         frames=frames,
         packs=used_packs,
@@ -47,30 +45,22 @@ def assemble(
 
 
 def _stored(
-    digests: Iterable[bytes], spots: Mapping[bytes, Spot], packs: Mapping[int, Pack]
+    used: Sequence[UsedFrame], packs: Mapping[int, Pack]
 ) -> tuple[Chunks, Frames, Sequence[Pack]]:
     """Number chunks, frames and packs in the order in which they lie, and put them in columns."""
-    chunks_by_frame: dict[int, list[tuple[int, int, bytes]]] = {}
-    used_frames: dict[int, Frame] = {}
-    for digest in digests:
-        spot = spots[digest]
-        frame = spot.frame
-        chunks = chunks_by_frame.get(id(frame))
-        if chunks is None:
-            chunks = chunks_by_frame[id(frame)] = []
-            used_frames[id(frame)] = frame
-        chunks.append((spot.start, spot.length, digest))
-    placed = sorted(((_pack(frame, packs), frame.start, key) for key, frame in used_frames.items()))
+    placed = sorted(
+        (_pack(frame, packs), frame.start, number) for number, (frame, _) in enumerate(used)
+    )
     used_packs = sorted({pack for pack, _, _ in placed})
     numbers = {pack: number for number, pack in enumerate(used_packs)}
-    ordered = [used_frames[key] for _, _, key in placed]
+    ordered = [used[number][0] for _, _, number in placed]
     frames = Frames(
         packs=[numbers[pack] for pack, _, _ in placed],
         starts=[frame.start for frame in ordered],
         sizes=[frame.size_bytes for frame in ordered],
         lengths=[frame.length for frame in ordered],
     )
-    return _chunks([sorted(chunks_by_frame[key]) for _, _, key in placed]), frames, used_packs
+    return _chunks([sorted(used[number][1]) for _, _, number in placed]), frames, used_packs
 
 
 def _chunks(frames: Sequence[Sequence[tuple[int, int, bytes]]]) -> Chunks:

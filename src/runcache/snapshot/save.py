@@ -18,7 +18,15 @@ from runcache.snapshot.manifest import Manifest, Pack
 from runcache.snapshot.packs import Packer, PackSink
 from runcache.snapshot.reading import Item, Reading
 from runcache.snapshot.scan import Found, Scan, Stamp
-from runcache.snapshot.sharing import Base, Spot, contents_in, packs_to_leave, spots_in
+from runcache.snapshot.sharing import (
+    Base,
+    Spot,
+    UsedFrame,
+    contents_in,
+    packs_to_leave,
+    spots_in,
+    used_frames,
+)
 
 DEFAULT_LEVEL: Final = 3
 
@@ -55,34 +63,35 @@ def save(
 ) -> Written:
     """Put what is below `roots` into packs, unless `bases` have it; return the rest.
 
-    `scanning` is a scan of the roots that finds less than all, or has begun already.
-    A manifest names packs of bases, so they must stay as long as it. Files that `index` knows and a
-    base has are not read. What cannot be saved as it is, is in the warnings: special files, and
-    files that change all the time. An excluded or absent root is no error: see `files`.
+    `scanning` is a scan of the roots that finds less than all, or has begun already, with the same
+    `index`. A manifest names packs of bases, so they must stay as long as it. Files that the index
+    knows and a base has are not read. What cannot be saved as it is, is in the warnings: special
+    files, and files that change all the time. An excluded or absent root is no error: see `files`.
 
     Raises:
         FileUnreadable: a selected file or folder cannot be read.
         and whatever `sink` raises.
     """
-    scanning = scanning or Scan(roots)
+    scanning = scanning or Scan(roots, index=index)
     warnings: list[str] = []
     progress = progress or Silence()
     packer = Packer(sink)
     reading = Reading(spots_in(bases), packer, level, progress, warnings.append)
     progress.phase("save")
     try:
-        known = _Known(roots, index, bases, reading.spots)
+        known = _Known(bases, reading.spots)
         with reading.crew(threads) as crew:
             gatherer = Gatherer(reading, crew)
             items = _read(scanning.founds(warnings.append), known, gatherer, progress)
-        unwanted = _unwanted(items, reading.spots, is_one_base=len(bases) == 1)
+        items, used = _used(items, reading.spots)
+        unwanted = _unwanted(used, reading.spots, is_one_base=len(bases) == 1)
         if unwanted:
             with reading.crew(threads) as crew:
                 _read_again(items, unwanted, Gatherer(reading, crew))
+            items, used = _used(items, reading.spots)
         packs = packer.flush()
         # While the last pack is under way; what the index says is true, whatever becomes of that.
-        items = [item for item in items if not item.is_gone]
-        manifest = assemble(items, reading.spots, packs, root_count=len(roots))
+        manifest = assemble(items, used, packs, root_count=len(roots))
         written = _written(manifest, packs.values(), items, warnings)
         if index is not None:
             _remember(items, roots, index, scanning.started_ns)
@@ -112,25 +121,13 @@ def _written(
 class _Known:
     """The contents of files that need not be read, since the index and a base know them."""
 
-    def __init__(
-        self,
-        roots: Sequence[bytes],
-        index: FileIndex | None,
-        bases: Iterable[Base],
-        spots: Mapping[bytes, Spot],
-    ) -> None:
+    def __init__(self, bases: Iterable[Base], spots: Mapping[bytes, Spot]) -> None:
         self._spots = spots
-        self._contents: Mapping[bytes, tuple[bytes, ...]] = {}
-        self._indexes = []
-        if index is not None and spots:
-            self._contents = contents_in(bases)
-            self._indexes = [index.load(root) for root in roots]
+        self._contents = contents_in(bases)
 
     def digests_of(self, found: Found) -> tuple[bytes, ...]:
         """Return the chunks of a file, or nothing if it has to be read."""
-        if not self._indexes:
-            return ()
-        content = self._indexes[found.root].content_of(found.name, found.stamp)
+        content = found.content
         if content is None:
             return ()
         spot = self._spots.get(content)
@@ -172,12 +169,19 @@ def _read(
     return items
 
 
-def _unwanted(items: Iterable[Item], spots: dict[bytes, Spot], *, is_one_base: bool) -> set[bytes]:
+def _used(items: Iterable[Item], spots: Mapping[bytes, Spot]) -> tuple[list[Item], list[UsedFrame]]:
+    """Return what is still there, and where its contents are."""
+    items = [item for item in items if not item.is_gone]
+    # In this order neighbours are mostly neighbours in a frame, and in memory, too.
+    digests = dict.fromkeys([digest for item in items for digest in item.digests])
+    return items, used_frames(digests, spots)
+
+
+def _unwanted(
+    used: Sequence[UsedFrame], spots: dict[bytes, Spot], *, is_one_base: bool
+) -> set[bytes]:
     """Return the chunks in packs that are not worth sharing, and forget where they are."""
-    if not any(isinstance(spot.frame.pack, Pack) for spot in spots.values()):
-        return set()
-    used = {digest for item in items for digest in item.digests}
-    left = packs_to_leave(map(spots.__getitem__, used), is_one_base=is_one_base)
+    left = packs_to_leave(used, is_one_base=is_one_base)
     if not left:
         return set()
     unwanted = {digest for digest, spot in spots.items() if spot.frame.pack in left}
@@ -197,10 +201,11 @@ def _read_again(items: Iterable[Item], unwanted: Collection[bytes], gatherer: Ga
 def _remember(
     items: Iterable[Item], roots: Sequence[bytes], index: FileIndex, looked_at_ns: int
 ) -> None:
-    by_root: dict[int, list[tuple[bytes, Stamp, bytes]]] = {}
+    by_root: list[list[tuple[bytes, Stamp, bytes]]] = [[] for _ in roots]
     for item in items:
-        rows = by_root.setdefault(item.found.root, [])
-        if item.digests and item.is_steady:
-            rows.append((item.found.name, item.found.stamp, content_id(item.digests)))
-    for root, rows in by_root.items():
-        index.replace(roots[root], rows, looked_at_ns=looked_at_ns)
+        digests, found = item.digests, item.found
+        if digests and item.is_steady:
+            content = digests[0] if len(digests) == 1 else content_id(digests)
+            by_root[found.root].append((found.name, found.stamp, content))
+    for root, rows in zip(roots, by_root, strict=True):
+        index.replace(root, rows, looked_at_ns=looked_at_ns)

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from operator import attrgetter
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR, S_ISLNK, S_ISREG
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from runcache.errors import FileUnreadable
 from runcache.snapshot.limits import MAX_DEPTH, PERMISSIONS
+
+if TYPE_CHECKING:
+    from runcache.snapshot.index import FileIndex, RootIndex
 
 STAGING_PREFIX: Final = b".runcache-restore-"
 """How the folders begin in which a restore prepares files. They belong to no snapshot."""
@@ -54,7 +57,8 @@ stamp_in: Final[Callable[[os.stat_result], Stamp]] = attrgetter(
 class Found(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A file, folder or link that is to be saved. `mode` is type and permissions.
 
-    `stamp` is what tells whether a file is still the same.
+    `stamp` is what tells whether a file is still the same, `content` is the content id if an index
+    knows it.
     """
 
     root: int
@@ -65,10 +69,14 @@ class Found(msgspec.Struct, frozen=True, order=True, array_like=True):
     mtime_ns: int
     target: bytes | None
     stamp: Stamp
+    content: bytes | None = None
 
 
 def scan(
-    roots: Sequence[bytes], selection: Selection | None, warn: Callable[[str], None]
+    roots: Sequence[bytes],
+    selection: Selection | None,
+    warn: Callable[[str], None],
+    index: "FileIndex | None" = None,
 ) -> Iterator[Found]:
     """Yield what is selected below the roots: a folder before what is in it, names in order.
 
@@ -79,7 +87,8 @@ def scan(
         FileUnreadable: a folder or link cannot be read.
     """
     for root, path in enumerate(roots):
-        yield from _below(root, path, selection, warn)
+        known = None if index is None else index.load(path)
+        yield from _below(root, path, selection, warn, known)
 
 
 class Scan:
@@ -89,18 +98,26 @@ class Scan:
         started_ns: a time before anything was looked at.
     """
 
-    def __init__(self, roots: Sequence[bytes], selection: Selection | None = None) -> None:
+    def __init__(
+        self,
+        roots: Sequence[bytes],
+        selection: Selection | None = None,
+        index: "FileIndex | None" = None,
+    ) -> None:
         self.started_ns = time.time_ns()
         self._roots = roots
         self._selection = selection
+        self._index = index
 
     def founds(self, warn: Callable[[str], None]) -> Iterator[Found]:
         """Yield what `scan` does."""
-        return scan(self._roots, self._selection, warn)
+        return scan(self._roots, self._selection, warn, self._index)
 
 
-def describe(root: int, name: bytes, path: bytes, stat: os.stat_result) -> Found:
-    """Return what `stat` says of a file, folder or link.
+def describe(
+    root: int, name: bytes, path: bytes, stat: os.stat_result, known: "RootIndex | None" = None
+) -> Found:
+    """Return what `stat` says of a file, folder or link, and what is `known` of it.
 
     Raises:
         FileNotFoundError: the link is gone.
@@ -109,7 +126,8 @@ def describe(root: int, name: bytes, path: bytes, stat: os.stat_result) -> Found
     size_bytes, mtime_ns = stamp[:2]
     if S_ISREG(mode):
         mode = S_IFREG | mode & PERMISSIONS
-        return Found(root, name, path, mode, size_bytes, mtime_ns, None, stamp)
+        content = None if known is None else known.content_of(name, stamp)
+        return Found(root, name, path, mode, size_bytes, mtime_ns, None, stamp, content)
     if S_ISLNK(mode):
         target = os.readlink(path)
         return Found(root, name, path, S_IFLNK | PERMISSIONS, 0, mtime_ns, target, stamp)
@@ -126,7 +144,11 @@ def fill(descriptor: int, buffer: memoryview) -> int:
 
 
 def _below(
-    root: int, path: bytes, selection: Selection | None, warn: Callable[[str], None]
+    root: int,
+    path: bytes,
+    selection: Selection | None,
+    warn: Callable[[str], None],
+    known: "RootIndex | None",
 ) -> Iterator[Found]:
     pending = [(b"", path)]
     while pending:
@@ -140,7 +162,7 @@ def _below(
                 if mode >> 12 not in _TYPES:
                     warn(f"left out `{shown(path)}`, which is no file, folder or link")
                     continue
-                yield describe(root, name, path, stat)
+                yield describe(root, name, path, stat, known)
             if is_folder and choice is not Choice.SKIP:
                 if name.count(b"/") >= MAX_DEPTH - 1:
                     raise FileUnreadable(shown(path), "it is nested too deep")

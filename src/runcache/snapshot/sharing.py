@@ -1,6 +1,6 @@
 """What a save shares with its bases: which chunks they have, and which packs are worth keeping."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -39,6 +39,10 @@ class Spot(msgspec.Struct, frozen=True):
     length: int
 
 
+UsedFrame = tuple[Frame, list[tuple[int, int, bytes]]]
+"""A frame, and those of its chunks that are used: start, length, digest of each."""
+
+
 def spots_in(bases: Iterable[Base]) -> dict[bytes, Spot]:
     """Return where the bases have chunks, by digest. The first base that has one counts."""
     known: dict[tuple[Pack, int], Frame] = {}
@@ -73,7 +77,20 @@ def contents_in(bases: Iterable[Base]) -> dict[bytes, tuple[bytes, ...]]:
     return contents
 
 
-def packs_to_leave(used: Iterable[Spot], *, is_one_base: bool = False) -> set[Pack]:
+def used_frames(digests: Iterable[bytes], spots: Mapping[bytes, Spot]) -> list[UsedFrame]:
+    """Return where these chunks are, each of which is there once."""
+    used: dict[int, UsedFrame] = {}
+    for digest in digests:
+        spot = spots[digest]
+        frame = spot.frame
+        known = used.get(id(frame))
+        if known is None:
+            known = used[id(frame)] = (frame, [])
+        known[1].append((spot.start, spot.length, digest))
+    return list(used.values())
+
+
+def packs_to_leave(used: Iterable[UsedFrame], *, is_one_base: bool = False) -> set[Pack]:
     """Return the packs of bases that are not to be shared, if these chunks are all that is used.
 
     `is_one_base` says that all are of the same base, which cannot contradict itself.
@@ -83,18 +100,14 @@ def packs_to_leave(used: Iterable[Spot], *, is_one_base: bool = False) -> set[Pa
     * So it is with packs at all, but a large snapshot needs many that are full.
     * Two bases must agree on what is where in a pack.
     """
-    by_frame: dict[int, list[Spot]] = {}
-    for spot in used:
-        by_frame.setdefault(id(spot.frame), []).append(spot)
-    packs: dict[Pack, dict[int, list[Spot]]] = {}
-    for spots in by_frame.values():
-        frame = spots[0].frame
+    packs: dict[Pack, list[UsedFrame]] = {}
+    for frame, chunks in used:
         if isinstance(frame.pack, Pack):
-            packs.setdefault(frame.pack, {}).setdefault(frame.start, []).extend(spots)
+            packs.setdefault(frame.pack, []).append((frame, chunks))
     worth = [
         pack
         for pack, frames in packs.items()
-        if 2 * sum(map(_used_bytes, frames.values())) >= pack.size_bytes
+        if 2 * sum(map(_used_bytes, frames)) >= pack.size_bytes
         and (is_one_base or _is_possible(frames))
     ]
     worth.sort(key=lambda pack: pack.size_bytes)
@@ -106,18 +119,18 @@ def packs_to_leave(used: Iterable[Spot], *, is_one_base: bool = False) -> set[Pa
     return packs.keys() - set(worth[excess:])
 
 
-def _used_bytes(spots: Sequence[Spot]) -> float:
-    frame = spots[0].frame
-    return frame.size_bytes * sum(spot.length for spot in spots) / frame.length
+def _used_bytes(used: UsedFrame) -> float:
+    frame, chunks = used
+    return frame.size_bytes * sum([length for _, length, _ in chunks]) / frame.length
 
 
-def _is_possible(frames: Mapping[int, Sequence[Spot]]) -> bool:
+def _is_possible(frames: Iterable[UsedFrame]) -> bool:
     """Say whether nothing in a pack overlaps."""
-    extents = [(start, spots[0].frame.size_bytes) for start, spots in frames.items()]
+    extents = [(frame.start, frame.size_bytes) for frame, _ in frames]
     return _is_apart(extents) and all(
-        _is_apart([(spot.start, spot.length) for spot in spots])
-        for spots in frames.values()
-        if len(spots) > 1
+        _is_apart([(start, length) for start, length, _ in chunks])
+        for _, chunks in frames
+        if len(chunks) > 1
     )
 
 
