@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from runcache.snapshot.ahead import ScanAhead
+from runcache.snapshot.chunking import digest_of
+from runcache.snapshot.index import FileIndex
 from runcache.snapshot.scan import Choice, Found, scan
 from tests.snapshot.disk import File, Folder, Link, Tree, plant
 from tests.snapshot.second_core import needs_second_core
@@ -22,8 +24,8 @@ pytestmark = needs_second_core
 MANY: Tree = {b"%02d/%060d" % (number % 7, number): File() for number in range(2000)}
 
 
-def ahead(root: Path) -> ScanAhead:
-    return ScanAhead([bytes(root)], None, None, may_fork=True)
+def ahead(root: Path, index: FileIndex | None = None) -> ScanAhead:
+    return ScanAhead([bytes(root)], None, index, may_fork=True)
 
 
 def children() -> Sequence[int]:
@@ -49,6 +51,12 @@ def scanned_by_a_child(root: Path) -> list[Found]:
         found = found_by(scanning)
     assert not children()
     return found
+
+
+def told_by_a_child(root: Path, index: FileIndex) -> list[bytes | None]:
+    with ahead(root, index) as scanning:
+        assert children()
+        return [found.content for found in found_by(scanning)]
 
 
 def only_b(_: int, name: bytes, is_folder: bool) -> Choice:  # noqa: FBT001  -- the contract
@@ -134,6 +142,17 @@ def test_a_child_tells_of_all_there_is_to_know(folder: Path) -> None:
     expected = found_here(root)
 
     assert as_nobody(scanned_by_a_child, root) == expected
+
+
+def test_a_child_tells_what_the_index_knows(folder: Path) -> None:
+    root = plant(folder / "root", {b"known": File(b"1"), b"new": File(b"2")})
+    index = FileIndex(folder / "index")
+    ((name, stamp),) = [(item.name, item.stamp) for item in found_here(root)[1:2]]
+    index.replace(bytes(root), [(name, stamp, digest_of(b"1"))], looked_at_ns=time.time_ns())
+    for path in (folder / "index", *(folder / "index").iterdir()):
+        path.chmod(0o777)
+
+    assert as_nobody(told_by_a_child, root, index) == [None, digest_of(b"1"), None]
 
 
 def test_what_is_found_may_be_more_than_a_pipe_holds(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_IFDIR, S_IFLNK, S_IFREG
@@ -9,6 +10,8 @@ from stat import S_IFDIR, S_IFLNK, S_IFREG
 import pytest
 
 from runcache.errors import FileUnreadable
+from runcache.snapshot.chunking import digest_of
+from runcache.snapshot.index import FileIndex
 from runcache.snapshot.scan import Choice, Found, Selection, scan
 from tests.snapshot.disk import LONG_AGO_NS, File, Folder, Link, plant
 from tests.snapshot.unprivileged import FailedAsNobody, as_nobody, open_folder
@@ -48,6 +51,19 @@ def test_everything_is_found_with_what_is_to_be_kept_of_it(tmp_path: Path) -> No
     assert (link.mode, link.size_bytes, link.mtime_ns) == (S_IFLNK | 0o777, 0, 456)
     assert link.target == b"../elsewhere"
     assert {item.mtime_ns for item in found.values()} == {123, 456, LONG_AGO_NS}
+
+
+def test_what_the_index_knows_is_told(tmp_path: Path) -> None:
+    root = plant(tmp_path / "root", {b"known": File(b"1"), b"changed": File(b"2"), b"new": File()})
+    index = FileIndex(tmp_path / "index")
+    rows = [(item.name, item.stamp, digest_of(item.name)) for item in found_at(root)[1:]]
+    index.replace(bytes(root), rows[:2], looked_at_ns=time.time_ns())
+    os.utime(root / "changed")
+
+    found = scan([bytes(root)], None, print, index)
+
+    contents = {item.name: item.content for item in found}
+    assert contents == {b"": None, b"changed": None, b"known": digest_of(b"known"), b"new": None}
 
 
 def test_a_folder_comes_before_what_is_in_it_and_names_in_order(tmp_path: Path) -> None:

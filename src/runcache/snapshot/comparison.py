@@ -29,13 +29,7 @@ def compare(
     threads: int,
 ) -> Comparison:
     """Look at everything that the manifest names, and read what was not sighted as it should be."""
-    known = sightings.known
-    found = Comparison([State.ABSENT] * len(manifest.names), known=known)
-    looks = [
-        (Look(manifest, found, roots[root], known[root]), root, records)
-        for root, records in manifest.roots()
-        if lstat(roots[root]) is not None
-    ]
+    found = Comparison([State.ABSENT] * len(manifest.names), known=sightings.known)
     with Crew("compare", threads, lambda: _Reader(manifest, found, progress)) as crew:
 
         def look_at(look: Look, records: Sequence[int]) -> None:
@@ -44,12 +38,17 @@ def compare(
             for start in range(0, len(unsure), _TASK_FILES):
                 crew.give(unsure[start : start + _TASK_FILES])
 
-        # Somebody else may still be looking at the others.
-        for look, _, records in looks:
-            look_at(look, look.unknown(records))
+        looks = []
+        for root, records in manifest.roots():
+            if lstat(roots[root]) is not None:
+                look = Look(manifest, found, roots[root], sightings.known[root])
+                unknown, known = look.divided(records)
+                looks.append((root, look, known))
+                look_at(look, unknown)
+        # At what is known somebody else may have looked meanwhile.
         modes = sightings.modes()
-        for look, root, records in looks:
-            look_at(look, look.recognise(records, modes[root]))
+        for root, look, known in looks:
+            look_at(look, look.recognise(known, modes[root]))
     return found
 
 

@@ -56,45 +56,42 @@ class Look:
         self._known = known
         self._folders: dict[bytes, bool] = {}
 
-    def unknown(self, records: Iterable[int]) -> list[int]:
-        """Return those of the records that the index does not know."""
-        names, rows = self._manifest.names, self._known.rows
-        return [record for record in records if names[record] not in rows]
+    def divided(self, records: range) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return which records the index does not know, and the others, each with its row."""
+        names = self._manifest.names[records.start : records.stop]
+        rows = list(map(self._known.rows.get, names))
+        unknown = [record for record, row in zip(records, rows, strict=True) if row is None]
+        known = [
+            (record, row) for record, row in zip(records, rows, strict=True) if row is not None
+        ]
+        return unknown, known
 
-    def recognise(self, records: range, modes: Sequence[int]) -> list[int]:
-        """See which files are still the same, and right; return those known ones that are not.
+    def recognise(self, known: Iterable[tuple[int, int]], modes: Sequence[int]) -> list[int]:
+        """See which files are still the same, and right; return the records of the others.
 
-        `modes` are those of files that are still the same (`Sightings.modes`).
+        `known` has records with rows of the index, `modes` the modes of the files that are still
+        the same, by row (`Sightings.modes`).
         """
         # Thousands of files: there is neither a call in here nor an attribute that need not be.
-        manifest, known, states, right = (
-            self._manifest,
-            self._known,
-            self._found.states,
-            State.RIGHT,
-        )
-        stamps, known_contents = known.stamps, known.contents
-        digests, contents = manifest.chunks.digests, manifest.contents
-        first, end = records.start, records.stop
-        facts = zip(
-            records,
-            map(known.rows.get, manifest.names[first:end]),
-            manifest.modes[first:end],
-            manifest.sizes[first:end],
-            manifest.mtimes_ns[first:end],
-            manifest.content_starts[first:end],
-            manifest.content_starts[first + 1 : end + 1],
-            strict=True,
-        )
+        manifest, states, right = self._manifest, self._found.states, State.RIGHT
+        stamps, known_contents = self._known.stamps, self._known.contents
+        wanted_modes, sizes, mtimes_ns = manifest.modes, manifest.sizes, manifest.mtimes_ns
+        starts, contents = manifest.content_starts, manifest.contents
+        digests = manifest.chunks.digests
         others: list[int] = []
-        for record, row, mode, size_bytes, mtime_ns, start, stop in facts:
-            if row is None:
-                continue
+        for record, row in known:
+            size_bytes, mtime_ns, _, _ = stamps[row]
+            start = starts[record]
             if (
-                modes[row] == mode
-                and stamps[row][:2] == (size_bytes, mtime_ns)
+                modes[row] == wanted_modes[record]
+                and size_bytes == sizes[record]
+                and mtime_ns == mtimes_ns[record]
                 and known_contents[row * DIGEST_BYTES : (row + 1) * DIGEST_BYTES]
-                == (digests[contents[start]] if stop - start == 1 else content_of(manifest, record))
+                == (
+                    digests[contents[start]]
+                    if starts[record + 1] - start == 1
+                    else content_of(manifest, record)
+                )
             ):
                 states[record] = right
             else:
