@@ -109,7 +109,4 @@ def test_its_threads_end_with_it() -> None:
     with Crew("ends", 3, lambda: work) as crew:
         crew.give(1)
 
-    for thread in threading.enumerate():
-        if thread.name.startswith("ends-"):
-            thread.join()
     assert not any(thread.name.startswith("ends-") for thread in threading.enumerate())

@@ -12,8 +12,9 @@ T = TypeVar("T")
 class Crew(Generic[T]):
     """So many threads, each with a worker of its own, until all tasks are done or one has failed.
 
-    As a context it waits for the end of all tasks, and raises what the first failed one raised.
-    Left by an exception, it forgets the tasks that have not begun, and waits for nothing.
+    As a context it waits for the end of all tasks, and raises what the first failed one raised; if
+    none did, its threads have ended, too. Left by an exception, it forgets the tasks that have not
+    begun, and waits for nothing.
     """
 
     def __init__(
@@ -46,6 +47,9 @@ class Crew(Generic[T]):
                 self.wait()
         finally:
             self._end()
+        if kind is None:
+            for thread in self._threads:
+                thread.join()
 
     @property
     def has_ended(self) -> bool:
